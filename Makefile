@@ -1,0 +1,43 @@
+# Everything from a clean clone: Python 3.11+, git and make are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test unit lint types layers wheel integration bench clean
+
+demo: $(READY)  ## the main job, on real parts, with a crash in its middle
+	$(BIN)/aos demo
+
+test: lint types layers wheel unit integration  ## everything that CI checks
+
+unit: $(READY)  ## the tests that need no Ray and no Postgres, in seconds
+	$(BIN)/pytest -q tests/unit tests/conformance
+
+integration: $(READY)  ## the tests on real parts
+	$(BIN)/pytest -q tests --ignore tests/unit --ignore tests/conformance
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+layers: $(READY)
+	PYTHONPATH=.src $(BIN)/lint-imports --no-cache
+
+wheel: $(READY)  ## the wheel is built from the sdist, and the unit tests run against it
+	$(BIN)/python tests/wheel.py
+
+bench: $(READY)  ## measures the running system; writes benchmarks/out/figures.json
+	$(BIN)/python benchmarks/run.py
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install -q -c constraints.txt -e . --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .src/*.egg-info .pytest_cache .ruff_cache .hypothesis
