@@ -1,0 +1,120 @@
+"""Tasks: one generic remote generator that imports what it runs, and streams what that yields."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from ray import exceptions as ray_errors
+
+from .cluster import resources
+from .ray_api import api as ray
+
+
+class TaskFailure(Exception):
+    """The task's process did not deliver: `kind` is worker_died, out_of_memory, node_lost,
+    cancelled, unschedulable or raised.
+    """
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """Resources and the name that the Ray dashboard shows."""
+
+    name: str
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory_bytes: int = 0
+    custom: tuple[tuple[str, float], ...] = ()
+
+    def missing(self) -> dict[str, float]:
+        """What no node of the cluster has enough of: such a task would wait for ever."""
+        wanted = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory_bytes)}
+        wanted |= dict(self.custom)
+        there = resources()
+        return {name: need for name, need in wanted.items() if need > there.get(name, 0.0)}
+
+
+class TaskStream:
+    """What a running task yields, in order. `cancel` ends its process."""
+
+    def __init__(self, generator: Any) -> None:
+        self._generator = generator
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        try:
+            async for ref in self._generator:
+                yield await ref
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            raise _failure(error) from error
+
+    def cancel(self) -> None:
+        """Kill the worker that runs this task: the only way that always works."""
+        ray.cancel(self._generator, force=True, recursive=True)
+
+
+def stream(path: str, payload: Any, options: TaskOptions) -> TaskStream:
+    """Run the generator function at `package.module:function` on a worker and stream its items.
+
+    Iterating raises `TaskFailure`. Ray never repeats the task.
+    """
+    generator = (
+        _remote_function()
+        .options(
+            name=options.name,
+            num_cpus=options.cpus,
+            num_gpus=options.gpus or None,
+            memory=options.memory_bytes or None,
+            resources=dict(options.custom) or None,
+            max_retries=0,
+            retry_exceptions=False,
+            num_returns="streaming",
+        )
+        .remote(path, payload)
+    )
+    return TaskStream(generator)
+
+
+def _perform(path: str, payload: Any) -> Iterator[Any]:
+    yield from _function(path)(payload)
+
+
+@cache
+def _function(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+@cache
+def _remote_function() -> Any:
+    return ray.remote(_perform)
+
+
+_KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (ray_errors.TaskCancelledError, "cancelled"),
+    (ray_errors.OutOfMemoryError, "out_of_memory"),
+    (ray_errors.NodeDiedError, "node_lost"),
+    (ray_errors.WorkerCrashedError, "worker_died"),
+    (ray_errors.TaskUnschedulableError, "unschedulable"),
+    (ray_errors.OwnerDiedError, "worker_died"),
+    (ray_errors.ObjectLostError, "node_lost"),
+)
+
+
+def _failure(error: Exception) -> TaskFailure:
+    detail = next(iter(str(error).strip().splitlines()), "")[:300]
+    for kind, name in _KINDS:
+        if isinstance(error, kind):
+            return TaskFailure(name, detail)
+    return TaskFailure("raised", f"{type(error).__name__}: {detail}")

@@ -1,0 +1,91 @@
+"""Named fault points: no-ops unless armed.
+
+Production code marks the instants that matter (`faults.point("journal.appended")`). In a cluster
+that was started with `AOS_FAULTS_DIR`, a test arms a point by writing a file of its name there:
+
+    kill        SIGKILL the process at its next passage
+    kill@3      … at the third passage of one process after the first that saw the file
+    raise       raise FaultInjected instead
+
+A point fires once per arming, whichever process is first: the file is claimed by renaming it, so a
+restarted process does not die at the same point for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+POINTS = (
+    "run.accepted",
+    "agent.activated",
+    "journal.appending",
+    "journal.appended",
+    "step.dispatching",
+    "step.dispatched",
+    "step.outcome",
+    "skill.started",
+    "skill.finished",
+    "supervisor.activating",
+)
+"""Every point there is. Arming an unknown one is refused: a chaos test that kills nothing lies."""
+
+_directory = os.environ.get("AOS_FAULTS_DIR")
+_passages: dict[str, int] = {}
+
+
+class FaultInjected(RuntimeError):
+    """Raised by a point that was armed with `raise`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens at a point, and at which passage."""
+
+    action: str
+    passage: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        """`action` or `action@passage`. Raises `ValueError`."""
+        action, _, passage = text.strip().partition("@")
+        if action not in ("kill", "raise"):
+            raise ValueError(f"unknown fault action {action!r}; known: kill, raise")
+        return cls(action, int(passage or 1))
+
+
+def arm(directory: Path, name: str, fault: str = "kill") -> None:
+    """Arm a point in all processes of the cluster that was started with this directory."""
+    if name not in POINTS:
+        raise ValueError(f"unknown fault point {name!r}; known: {', '.join(POINTS)}")
+    Fault.parse(fault)
+    (directory / name).write_text(fault)
+
+
+def fired(directory: Path, name: str) -> bool:
+    """Whether an armed point has fired."""
+    return (directory / f"{name}.fired").exists()
+
+
+def point(name: str) -> None:
+    """Die or raise here if this point is armed and its passage has come; else do nothing."""
+    if _directory is None:
+        return
+    armed = Path(_directory) / name
+    try:
+        fault = Fault.parse(armed.read_text())
+    except (FileNotFoundError, ValueError):  # not armed, or being written just now
+        _passages.pop(name, None)
+        return
+    _passages[name] = _passages.get(name, 0) + 1
+    if _passages[name] < fault.passage:
+        return
+    try:
+        armed.rename(f"{armed}.fired")
+    except FileNotFoundError:
+        return  # another process was first
+    if fault.action == "raise":
+        raise FaultInjected(name)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,125 @@
+"""One frozen settings object, read once in `main` and passed on.
+
+Sources, strongest first: arguments, environment (`AOS_*`, `DATABASE_URL`), `$AOS_HOME/aos.toml`.
+Unknown keys in the file are refused: a misspelt limit must not be a limit that does not hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from .errors import Blame, InputError
+
+
+class InvalidSettings(InputError):
+    """A setting is unknown or has a value that cannot be used."""
+
+    code = "AOS-1001"
+    title = "The configuration cannot be used."
+    next_action = "Correct the named setting in the environment or in aos.toml, then try again."
+    blame = Blame.OPERATOR
+
+
+def default_home() -> Path:
+    """`$AOS_HOME`; else `/var/lib/aos` for root (Postgres then runs as another user, who could not
+    enter root's closed home) and the platform's user data directory for everybody else.
+    """
+    if (given := os.environ.get("AOS_HOME")) is not None:
+        return Path(given).expanduser().absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/aos")
+    return Path(platformdirs.user_data_dir("aos"))
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured. Times are seconds, sizes are bytes unless named else."""
+
+    model_config = SettingsConfigDict(env_prefix="AOS_", frozen=True, extra="forbid")
+
+    home: Path = Field(default_factory=default_home)
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("database_url", "AOS_DATABASE_URL", "DATABASE_URL"),
+    )
+    postgres_os_user: str | None = None
+
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=8787, ge=0, le=65535)
+    http_body_limit: int = Field(default=1_048_576, ge=1024)
+
+    ray_address: str | None = None
+    ray_namespace: str = "aos"
+    ray_cpus: float | None = Field(default=None, gt=0)
+    ray_dashboard: bool = True
+    ray_dashboard_port: int = Field(default=8265, ge=0, le=65535)
+    ray_object_store_bytes: int = Field(default=200_000_000, ge=78_643_200)
+
+    agent_warm_hosts: int = Field(default=1, ge=0, le=64)
+    agent_max_hosts: int = Field(default=64, ge=1)
+    agent_idle_seconds: float = Field(default=120.0, gt=0)
+    skill_spare_workers: int = Field(default=4, ge=0, le=256)
+    """Idle worker processes kept ready: a step that finds none waits half a second for one."""
+    agent_parallel_steps: int = Field(default=4, ge=1, le=256)
+
+    rescue_interval: float = Field(default=1.0, gt=0)
+    blob_threshold: int = Field(default=65_536, ge=1024)
+    private_hosts_allowed: tuple[str, ...] = ()
+    """`host:port` that are not public but may be fetched: the SSRF guard's allow-list."""
+
+    anthropic_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("anthropic_api_key", "ANTHROPIC_API_KEY")
+    )
+    anthropic_base_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("anthropic_base_url", "ANTHROPIC_BASE_URL")
+    )
+    anthropic_model: str = "claude-sonnet-5-5"
+
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then environment, then `$AOS_HOME/aos.toml`."""
+        toml = TomlConfigSettingsSource(settings_cls, default_home() / "aos.toml")
+        return (init_settings, env_settings, toml)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether AOS keeps its own Postgres."""
+        return self.database_url is None
+
+    @property
+    def instance(self) -> str:
+        """A short name of this installation: two homes on a machine share no path and no name."""
+        return hashlib.sha256(str(self.home).encode()).hexdigest()[:10]
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings once. Raises `InvalidSettings` with every offending key named."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}" for issue in error.errors()
+        )
+        raise InvalidSettings(problems) from error
+    except ValueError as error:  # a file that is not TOML
+        raise InvalidSettings(f"aos.toml: {error}") from error
