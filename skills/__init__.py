@@ -1,0 +1,1 @@
+"""What can be done: contracts, the `@skill` decorator, the executor, and the skills that ship."""

@@ -1,0 +1,162 @@
+"""From what a skill did to the outcome that says so. Total: any value, any exception.
+
+Classification looks at types, never at messages.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+
+from ..cluster.canonical import canonical
+from .attempt import Ending, Expired, Raised
+from .contracts import Effects, EffectState, StructuredOutcome
+from .redaction import storable
+from .registry import AnySkill, SkillNotFound
+from .skill import SkillFailure
+
+_MAX_TRACEBACK = 8_000
+_MAX_MESSAGE = 500
+_MAX_ERRORS = 20
+
+WRITES = frozenset({Effects.IDEMPOTENT, Effects.UNSAFE})
+"""The classes whose calls may have changed the world."""
+
+
+class WrongShape(Exception):
+    """The skill returned something its output model does not accept."""
+
+
+class NotJson(Exception):
+    """The skill returned something that is not a JSON value."""
+
+
+def effect_of(effects: Effects, claimed: EffectState | None) -> EffectState:
+    """What is known of the world after a failure: nothing that reads has changed it; of what
+    writes the skill may know better, else it is unknown.
+    """
+    if effects not in WRITES:
+        return EffectState.NONE
+    return EffectState.UNKNOWN if claimed is None else claimed
+
+
+def outcome_of(skill: AnySkill, effects: Effects, ending: Ending) -> StructuredOutcome:
+    """The outcome of a skill that ran."""
+    if isinstance(ending, Expired):
+        timeout = skill.descriptor.resources.timeout_s
+        return StructuredOutcome.failure(
+            "ERR_TIMEOUT",
+            f"{skill.descriptor.ref} did not end within {timeout:g} s",
+            effect=effect_of(effects, None),
+            details={"timeout_s": timeout},
+        )
+    if isinstance(ending, Raised):
+        return outcome_of_error(ending.error, effect_of(effects, None), effects)
+    done = EffectState.DONE if effects in WRITES else EffectState.NONE
+    try:
+        return StructuredOutcome.success(output_json(skill.output_model, ending.value), effect=done)
+    except (NotJson, ValidationError) as error:  # the latter: nested too deeply for an outcome
+        return StructuredOutcome.failure("ERR_SERIALIZATION_FAILED", brief(error), effect=done)
+    except WrongShape as error:
+        errors = _errors(error.__cause__ or error)
+        return StructuredOutcome.failure(
+            "ERR_SCHEMA_MISMATCH", effect=done, details={"errors": errors}
+        )
+    except Exception as error:  # a serializer of the output model that raises
+        return outcome_of_error(error, done)
+
+
+def outcome_of_error(
+    error: BaseException, effect: EffectState, effects: Effects = Effects.PURE
+) -> StructuredOutcome:
+    """The outcome of an exception: the skill's own failure, or ERR_INTERNAL with its traceback.
+
+    `effect` holds for everything but a `SkillFailure`, which may say for itself.
+    """
+    try:
+        if isinstance(error, SkillFailure):
+            return _declared(error, effects)
+        if isinstance(error, SkillNotFound):
+            return StructuredOutcome.failure("ERR_SKILL_NOT_FOUND", error.detail)
+    except Exception as broken:  # a failure whose fields are not what its class promises
+        error = broken
+    return StructuredOutcome.failure(
+        "ERR_INTERNAL", brief(error), effect=effect, details={"traceback": _traceback(error)}
+    )
+
+
+def outcome_of_invalid_input(
+    error: ValidationError | PydanticSerializationError,
+) -> StructuredOutcome:
+    """ERR_VALIDATION_FAILED; `details.errors` lists field, message and type, never the value."""
+    errors = _errors(error)
+    first = errors[0] if errors else None
+    message = f"{first['field']}: {first['message']}" if isinstance(first, dict) else brief(error)
+    return StructuredOutcome.failure("ERR_VALIDATION_FAILED", message, details={"errors": errors})
+
+
+def input_of(model: type[BaseModel], params: Any) -> BaseModel:
+    """Validate JSON parameters. Raises `ValidationError` or `PydanticSerializationError`."""
+    return model.model_validate_json(to_json(params))
+
+
+def output_json(model: type[BaseModel], value: Any) -> JsonValue:
+    """The JSON of a skill's return value, which the output model must accept back. So whoever
+    reads a journal can read it with the model. Raises `NotJson` or `WrongShape`.
+    """
+    if isinstance(value, BaseModel) and not isinstance(value, model):
+        raise WrongShape(f"{type(value).__name__} is not {model.__name__}")
+    try:
+        if not isinstance(value, model):
+            value = model.model_validate(to_jsonable_python(value))
+        dumped: JsonValue = value.model_dump(mode="json", by_alias=True, warnings=False)
+        canonical(dumped)
+        model.model_validate(dumped, extra="ignore")
+    except ValidationError as error:
+        raise WrongShape(str(error)) from error
+    except (ValueError, RecursionError) as error:  # how pydantic and `canonical` refuse to encode
+        raise NotJson(str(error)) from error
+    return dumped
+
+
+def brief(error: BaseException) -> str:
+    """One line about an exception, safe to store."""
+    lines = traceback.format_exception_only(type(error), error)
+    return storable(lines[-1].strip())[:_MAX_MESSAGE]
+
+
+def _declared(error: SkillFailure, effects: Effects) -> StructuredOutcome:
+    fields: dict[str, object] = {} if error.retryable is None else {"retryable": error.retryable}
+    canonical([error.details, error.retry_after_ms])  # raises for what a journal cannot hold
+    return StructuredOutcome.failure(
+        error.code,
+        storable(error.message),
+        details=error.details,
+        retry_after_ms=error.retry_after_ms,
+        effect=effect_of(effects, error.effect),
+        **fields,
+    )
+
+
+def _errors(error: BaseException) -> list[JsonValue]:
+    """What is wrong, field by field; a whole that is wrong has no field."""
+    if not isinstance(error, ValidationError):
+        return [{"field": "", "message": brief(error), "type": type(error).__name__}]
+    issues = error.errors(include_url=False, include_context=False, include_input=False)
+    return [
+        {
+            "field": storable(".".join(str(part) for part in issue["loc"]))[:_MAX_MESSAGE],
+            "message": storable(issue["msg"])[:_MAX_MESSAGE],
+            "type": issue["type"],
+        }
+        for issue in issues[:_MAX_ERRORS]
+    ]
+
+
+def _traceback(error: BaseException) -> str:
+    """The end of the traceback: the innermost frames and the message say most."""
+    text = storable("".join(traceback.format_exception(error)))
+    return text if len(text) <= _MAX_TRACEBACK else "…" + text[-_MAX_TRACEBACK:]

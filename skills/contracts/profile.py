@@ -1,0 +1,49 @@
+"""`AgentProfile`: who an agent is and what it may do. Each run keeps a copy of its agent's."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from .values import Contract
+
+
+class InDoubtPolicy(StrEnum):
+    """What happens to a run whose unsafe effect may or may not have happened."""
+
+    QUARANTINE = "quarantine"
+    FAIL = "fail"
+
+
+class PlannerChoice(Contract):
+    """Which planner, and which model it (and `llm_invoke` by default) uses. `auto`: Claude when a
+    key is configured, the offline rules otherwise; what was chosen is recorded with the run.
+    """
+
+    name: str = Field(default="auto", pattern=r"^[a-z][a-z0-9_]*$")
+    model: str | None = None
+
+
+class RunLimits(Contract):
+    """Bounds of one run."""
+
+    max_steps: int = Field(default=50, ge=1, le=1_000)
+    max_rounds: int = Field(default=12, ge=1, le=100)
+    run_timeout_s: float = Field(default=3_600.0, gt=0)
+    concurrent_runs: int = Field(default=8, ge=1, le=1_000)
+
+
+class AgentProfile(Contract):
+    """`skills` lists what may be called (None: every registered skill); `denied_skills` wins over
+    it. `permissions` are what skills ask for, such as `network:outbound`.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
+    description: str = Field(default="", max_length=2_000)
+    planner: PlannerChoice = PlannerChoice()
+    skills: tuple[str, ...] | None = None
+    denied_skills: tuple[str, ...] = ()
+    permissions: tuple[str, ...] = ("network:outbound", "model:invoke")
+    limits: RunLimits = RunLimits()
+    on_in_doubt: InDoubtPolicy = InDoubtPolicy.QUARANTINE

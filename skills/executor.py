@@ -1,0 +1,197 @@
+"""Runs one call of one skill. A total function: it always ends in exactly one outcome.
+
+    resolve → validate input → guards before → run → classify → guards after → stamp
+
+Each stage takes and returns one immutable record; the first stage that settles the outcome ends
+the pipeline. Nothing a skill, a guard or a plug-in does makes `execute` raise. Only what is not
+about the call passes through: `KeyboardInterrupt`, and cancellation of the caller itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from ..cluster import faults
+from ..cluster.settings import Settings
+from .attempt import Attempt, Ending
+from .call import Progress, SkillCall, SkillEvent
+from .classify import (
+    effect_of,
+    input_of,
+    outcome_of,
+    outcome_of_error,
+    outcome_of_invalid_input,
+)
+from .contracts import Effects, EffectState, SideEffect, StructuredOutcome, effects_of
+from .guards import DEFAULT_GUARDS, Guard
+from .redaction import Redact, redact_json, redactor, storable
+from .registry import AnySkill, Registry
+from .skill import Charge, SkillContext
+
+
+@dataclass(frozen=True, slots=True)
+class _Execution:
+    """Everything known so far about the call. `outcome` is set once, then only judged."""
+
+    call: SkillCall
+    registry: Registry
+    guards: tuple[Guard, ...]
+    redact: Redact
+    started: float
+    skill: AnySkill | None = None
+    input: BaseModel | None = None
+    effects: Effects = Effects.PURE
+    outcome: StructuredOutcome | None = None
+    charges: tuple[Charge, ...] = ()
+    side_effects: tuple[SideEffect, ...] = ()
+
+
+Stage = Callable[[_Execution], _Execution]
+
+
+async def execute(
+    call: SkillCall,
+    registry: Registry,
+    settings: Settings,
+    guards: Sequence[Guard] = DEFAULT_GUARDS,
+) -> AsyncIterator[SkillEvent]:
+    """Run the call. Yields `Progress` as it occurs, then exactly one `StructuredOutcome`.
+
+    Closing the iterator, or cancelling its reader, cancels the skill and yields nothing more.
+    """
+    record = _Execution(call, registry, tuple(guards), redactor(settings), time.monotonic())
+    record = _advance(record, _resolve, _validate, _admit)
+    if record.outcome is None and record.skill is not None:
+        attempt = Attempt(record.skill.descriptor.resources.timeout_s)
+        context = _context(record, settings, attempt.progress)
+        async with attempt.running(_body(record.skill, record.input, context)):
+            async for text in attempt:
+                yield Progress(step_id=call.step_id, text=record.redact(storable(text)))
+        record = _settle(record, attempt.ending, context)
+    yield _stamp(record)
+
+
+def _advance(record: _Execution, *stages: Stage) -> _Execution:
+    for stage in stages:
+        if record.outcome is not None:
+            return record
+        record = _contain(record, stage, EffectState.NONE)
+    return record
+
+
+def _contain(record: _Execution, stage: Stage, effect: EffectState) -> _Execution:
+    """Run one stage; what it raises becomes the outcome."""
+    try:
+        return stage(record)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return replace(record, outcome=outcome_of_error(error, effect))
+
+
+def _resolve(record: _Execution) -> _Execution:
+    skill = record.registry.get(record.call.skill, record.call.version or None)
+    return replace(record, skill=skill, effects=effects_of(skill.descriptor, record.call.params))
+
+
+def _validate(record: _Execution) -> _Execution:
+    try:
+        return replace(record, input=input_of(_skill(record).input_model, record.call.params))
+    except (ValidationError, PydanticSerializationError) as error:
+        return replace(record, outcome=outcome_of_invalid_input(error))
+
+
+def _admit(record: _Execution) -> _Execution:
+    """The first guard that refuses settles the outcome."""
+    for guard in record.guards:
+        if (refusal := guard.before(record.call, _skill(record).descriptor)) is not None:
+            return replace(record, outcome=refusal)
+    return record
+
+
+def _skill(record: _Execution) -> AnySkill:
+    if record.skill is None:
+        raise RuntimeError("a stage ran before the skill was resolved")
+    return record.skill
+
+
+def _context(
+    record: _Execution, settings: Settings, on_progress: Callable[[str], None]
+) -> SkillContext:
+    call = record.call
+    return SkillContext(
+        settings=settings,
+        run_id=call.run_id,
+        step_id=call.step_id,
+        attempt=call.attempt,
+        idempotency_key=call.idempotency_key,
+        seed=call.seed,
+        tenant=call.tenant,
+        trace_id=call.trace_id,
+        model=call.model,
+        on_progress=on_progress,
+    )
+
+
+def _body(
+    skill: AnySkill, request: BaseModel | None, context: SkillContext
+) -> Callable[[], Awaitable[Any]]:
+    async def body() -> Any:
+        faults.point("skill.started")
+        value = await skill.function(request, context)
+        faults.point("skill.finished")
+        return value
+
+    return body
+
+
+def _settle(record: _Execution, ending: Ending, context: SkillContext) -> _Execution:
+    """Classify what happened and let the guards judge it, innermost first."""
+    record = replace(
+        record, charges=tuple(context.charges), side_effects=tuple(context.side_effects)
+    )
+    record = _contain(record, partial(_classify, ending=ending), effect_of(record.effects, None))
+    for guard in reversed(record.guards):
+        record = _contain(record, partial(_judge, guard=guard), _outcome(record).effect)
+    return record
+
+
+def _classify(record: _Execution, ending: Ending) -> _Execution:
+    return replace(record, outcome=outcome_of(_skill(record), record.effects, ending))
+
+
+def _judge(record: _Execution, guard: Guard) -> _Execution:
+    judged = guard.after(record.call, _skill(record).descriptor, _outcome(record))
+    return replace(record, outcome=judged)
+
+
+def _outcome(record: _Execution) -> StructuredOutcome:
+    return record.outcome or StructuredOutcome.failure("ERR_INTERNAL", "no stage settled the call")
+
+
+def _stamp(record: _Execution) -> StructuredOutcome:
+    """What only the executor knows, and nothing that only the settings may know."""
+    outcome, redact = _outcome(record), record.redact
+    return outcome.model_copy(
+        update={
+            "skill": record.call.skill,
+            "version": record.skill.descriptor.version if record.skill else record.call.version,
+            "duration_ms": round((time.monotonic() - record.started) * 1000),
+            "cost_microusd": sum(charge.cost_microusd for charge in record.charges),
+            "usage": tuple(charge.usage for charge in record.charges),
+            "side_effects": tuple(
+                effect.model_copy(update={"target": redact(storable(effect.target))})
+                for effect in record.side_effects
+            ),
+            "message": redact(outcome.message),
+            "output": redact_json(outcome.output, redact),
+            "details": redact_json(outcome.details, redact),
+        }
+    )

@@ -1,0 +1,1 @@
+"""What tests share: servers that speak real protocols, and short ways to call skills."""
