@@ -1,0 +1,88 @@
+"""Step outputs as values: packed before they enter an event, restored when somebody uses them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from uuid import UUID
+
+from ..skills.contracts import JsonValue, StructuredOutcome
+from .runs.references import referenced, resolve
+from .runs.state import RunState
+from .runs.values import restore, shrink
+
+LoadBlob = Callable[[UUID, str], Awaitable[JsonValue]]
+
+_REMEMBERED = 32
+
+
+class Outputs:
+    """The large values of an activation's runs, the most recent kept in memory."""
+
+    def __init__(self, load: LoadBlob) -> None:
+        self._load = load
+        self._recent: OrderedDict[str, JsonValue] = OrderedDict()
+
+    def pack(
+        self, outcome: StructuredOutcome, threshold: int
+    ) -> tuple[StructuredOutcome, dict[str, str], dict[str, bytes]]:
+        """The outcome fit for an event, the names of its large fields, and their contents."""
+        output, large, contents = self.pack_value(outcome.output, threshold)
+        if not large:
+            return outcome, {}, {}
+        return outcome.model_copy(update={"output": output}), large, contents
+
+    def pack_value(
+        self, value: JsonValue, threshold: int
+    ) -> tuple[JsonValue, dict[str, str], dict[str, bytes]]:
+        """The same for a bare value."""
+        packed, large, contents = shrink(value, threshold)
+        for name, digest in large.items():
+            whole = value[name] if name and isinstance(value, dict) else value
+            self._remember(digest, whole)
+        return packed, large, contents
+
+    async def of(self, state: RunState, step_ids: Iterable[str]) -> dict[str, JsonValue]:
+        """The outputs of these steps, whole; steps that have none are left out."""
+        found: dict[str, JsonValue] = {}
+        for step_id in step_ids:
+            step = state.steps.get(step_id)
+            if step is None or step.outcome is None or not step.outcome.ok:
+                continue
+            contents = await self._contents(state.run_id, step.large)
+            found[step_id] = restore(step.outcome.output, step.large, contents)
+        return found
+
+    async def answer(self, state: RunState, template: JsonValue) -> JsonValue:
+        """An answer's template with its references resolved. References to steps that failed in a
+        partial run read as null. Raises `UnresolvedReference`.
+        """
+        names = referenced(template)
+        outputs = await self.of(state, names)
+        lost = {name for name in names - outputs.keys() if name in state.steps}
+        return resolve(_without(template, lost), outputs)
+
+    async def _contents(self, run_id: UUID, large: Mapping[str, str]) -> dict[str, JsonValue]:
+        contents: dict[str, JsonValue] = {}
+        for digest in large.values():
+            if digest not in self._recent:
+                self._remember(digest, await self._load(run_id, digest))
+            contents[digest] = self._recent[digest]
+        return contents
+
+    def _remember(self, digest: str, value: JsonValue) -> None:
+        self._recent[digest] = value
+        self._recent.move_to_end(digest)
+        while len(self._recent) > _REMEMBERED:
+            self._recent.popitem(last=False)
+
+
+def _without(template: JsonValue, lost: set[str]) -> JsonValue:
+    """The template with every string that refers to a lost step replaced by null."""
+    if isinstance(template, str):
+        return None if referenced(template) & lost else template
+    if isinstance(template, list):
+        return [_without(item, lost) for item in template]
+    if isinstance(template, dict):
+        return {key: _without(item, lost) for key, item in template.items()}
+    return template

@@ -1,0 +1,6 @@
+"""Who there is: registered agents are rows, and the profiles that ship with AOS."""
+
+from .profiles import RESEARCHER
+from .store import AgentExists, AgentNotFound, AgentStore, RegisteredAgent
+
+__all__ = ["RESEARCHER", "AgentExists", "AgentNotFound", "AgentStore", "RegisteredAgent"]

@@ -1,0 +1,185 @@
+"""`apply`: one event's consequence. Total over legal histories, and refuses the others. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from ...skills.contracts import Effects, EffectState, RetryPolicy
+from .events import (
+    Event,
+    Plan,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    RunStatus,
+    RunSubmitted,
+    StepIntended,
+    StepSettled,
+)
+from .state import (
+    IllegalTransition,
+    Phase,
+    RunState,
+    Step,
+    ends_run,
+    planner_step,
+    round_over,
+)
+
+
+def fold(run_id: UUID, events: Iterable[Event]) -> RunState:
+    """The state that a journal, in order of `seq` from 1, leads to."""
+    state = RunState(run_id)
+    for event in events:
+        state = apply(state, event)
+    return state
+
+
+def apply(state: RunState, event: Event) -> RunState:
+    """The state after one more event. Raises `IllegalTransition`."""
+    if state.finished is not None:
+        raise IllegalTransition(f"{event.kind} after run_finished in run {state.run_id}")
+    if (state.submitted is None) != isinstance(event, RunSubmitted):
+        raise IllegalTransition(f"{event.kind} at seq {state.seq + 1} of run {state.run_id}")
+    return replace(_APPLY[type(event)](state, event), seq=state.seq + 1)
+
+
+def _submitted(state: RunState, event: RunSubmitted) -> RunState:
+    return _next_round(replace(state, submitted=event))
+
+
+def _started(state: RunState, event: RunStarted) -> RunState:
+    return replace(state, status=RunStatus.RUNNING, epoch=event.epoch, started_at=event.at)
+
+
+def _resumed(state: RunState, event: RunResumed) -> RunState:
+    # The previous activation is fenced off: what it had under way will never be heard of.
+    steps = {
+        step_id: replace(step, phase=Phase.IN_DOUBT)
+        if step.intended and step.phase is Phase.OPEN
+        else step
+        for step_id, step in state.steps.items()
+    }
+    return replace(
+        state,
+        status=RunStatus.RUNNING,
+        epoch=event.epoch,
+        crashes=state.crashes + 1,
+        steps=steps,
+        in_flight=frozenset(),
+    )
+
+
+def _intended(state: RunState, event: StepIntended) -> RunState:
+    step = _open_step(state, event.step_id)
+    return _with_step(
+        replace(state, in_flight=state.in_flight | {event.step_id}), replace(step, intended=True)
+    )
+
+
+def _settled(state: RunState, event: StepSettled) -> RunState:
+    step = _open_step(state, event.step_id)
+    if event.attempt != step.attempts + 1:
+        raise IllegalTransition(f"attempt {event.attempt} of {event.step_id} settles out of order")
+    state = replace(
+        state,
+        crashes=0,
+        progress_epoch=state.epoch,
+        totals=state.totals.plus(event.outcome),
+        in_flight=state.in_flight - {event.step_id},
+    )
+    state = _with_step(state, _judge(state, step, event))
+    if event.plan is not None:
+        state = _adopt(state, event.plan)
+    return _advance(state)
+
+
+def _finished(state: RunState, event: RunFinished) -> RunState:
+    if not event.status.final:
+        raise IllegalTransition(f"run_finished with status {event.status}")
+    return replace(state, status=event.status, finished=event, in_flight=frozenset())
+
+
+_APPLY: dict[type[Any], Callable[[RunState, Any], RunState]] = {
+    RunSubmitted: _submitted,
+    RunStarted: _started,
+    RunResumed: _resumed,
+    StepIntended: _intended,
+    StepSettled: _settled,
+    RunFinished: _finished,
+}
+
+
+def _judge(state: RunState, step: Step, event: StepSettled) -> Step:
+    """What one attempt's outcome makes of its step: succeeded, failed, in doubt, or open again."""
+    outcome = event.outcome
+    judged = replace(
+        step,
+        attempts=event.attempt,
+        outcome=outcome,
+        large=event.large,
+        intended=False,
+        retry_at=None,
+    )
+    if outcome.ok:
+        return replace(judged, phase=Phase.SUCCEEDED)
+    unsafe = event.effects is Effects.UNSAFE
+    if unsafe and outcome.effect is EffectState.UNKNOWN:
+        return replace(judged, phase=Phase.IN_DOUBT)
+    exhausted = event.attempt >= step.spec.retry.max_attempts
+    done = unsafe and outcome.effect is EffectState.DONE
+    if not outcome.retryable or exhausted or done:
+        return replace(judged, phase=Phase.FAILED)
+    delay = backoff_ms(step.spec.retry, event.attempt, state.step_seed(step.spec.id, event.attempt))
+    wait = max(delay, outcome.retry_after_ms or 0)
+    return replace(judged, retry_at=event.at + timedelta(milliseconds=wait))
+
+
+def backoff_ms(policy: RetryPolicy, attempt: int, seed: int) -> int:
+    """Milliseconds between attempt `attempt` (from 1) and the next: exponential, capped, and
+    jittered upwards from the seed alone.
+    """
+    delay = min(
+        float(policy.max_delay_ms), policy.initial_delay_ms * policy.multiplier ** (attempt - 1)
+    )
+    fraction = (seed & 0xFFFFFFFF) / 0x1_0000_0000
+    return round(delay * (1 + policy.jitter * fraction))
+
+
+def _adopt(state: RunState, plan: Plan) -> RunState:
+    steps = dict(state.steps)
+    for spec in plan.steps:
+        if spec.id in steps:
+            raise IllegalTransition(f"step {spec.id} is planned twice in run {state.run_id}")
+        steps[spec.id] = Step(spec, round=state.round)
+    return replace(state, plan=plan, memos=(*state.memos, plan.memo), steps=steps)
+
+
+def _advance(state: RunState) -> RunState:
+    """Open the next planning round once the current one is over and has not brought an answer."""
+    if not round_over(state) or state.plan is None or state.plan.answer is not None:
+        return state
+    return state if any(map(ends_run, state.steps.values())) else _next_round(state)
+
+
+def _next_round(state: RunState) -> RunState:
+    step = planner_step(state, state.round + 1)
+    return replace(
+        state, round=state.round + 1, plan=None, steps={**state.steps, step.spec.id: step}
+    )
+
+
+def _with_step(state: RunState, step: Step) -> RunState:
+    return replace(state, steps={**state.steps, step.spec.id: step})
+
+
+def _open_step(state: RunState, step_id: str) -> Step:
+    step = state.steps.get(step_id)
+    if step is None or step.phase is not Phase.OPEN:
+        standing = "unknown" if step is None else step.phase
+        raise IllegalTransition(f"step {step_id} of run {state.run_id} is {standing}, not open")
+    return step

@@ -1,0 +1,154 @@
+"""`RunState`: what a run is at one instant, and the small questions that can be asked of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from ...cluster.errors import RunError
+from ...skills.contracts import Effects, JsonValue, RetryPolicy, StructuredOutcome
+from .events import OnError, Plan, PlannedStep, RunFinished, RunStatus, RunSubmitted
+
+PLANNER_RETRY = RetryPolicy(max_attempts=3, initial_delay_ms=500, max_delay_ms=30_000)
+
+
+class IllegalTransition(RunError):
+    """A journal holds an event that its predecessors do not allow."""
+
+    code = "AOS-3001"
+    title = "The journal of this run contradicts itself."
+    next_action = "Report it with the run id: no version of AOS writes such a journal."
+
+
+class Phase(StrEnum):
+    """Where one step stands."""
+
+    OPEN = "open"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    IN_DOUBT = "in_doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step and what is known of it. `attempts` counts attempts that have an outcome."""
+
+    spec: PlannedStep
+    round: int
+    plans: bool = False
+    phase: Phase = Phase.OPEN
+    attempts: int = 0
+    outcome: StructuredOutcome | None = None
+    large: Mapping[str, str] = field(default_factory=dict[str, str])
+    retry_at: datetime | None = None
+    intended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the run has consumed so far."""
+
+    attempts: int = 0
+    cost_microusd: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def plus(self, outcome: StructuredOutcome) -> Totals:
+        """These totals and one more attempt's."""
+        return Totals(
+            self.attempts + 1,
+            self.cost_microusd + outcome.cost_microusd,
+            self.input_tokens + sum(usage.input_tokens for usage in outcome.usage),
+            self.output_tokens + sum(usage.output_tokens for usage in outcome.usage),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """Everything that decisions are made from.
+
+    `in_flight` is the one part that no journal holds: steps that this process has dispatched. It is
+    empty after a fold, which is why a resumed run dispatches them again.
+    """
+
+    run_id: UUID
+    seq: int = 0
+    status: RunStatus = RunStatus.PENDING
+    submitted: RunSubmitted | None = None
+    epoch: int = 0
+    progress_epoch: int = 0
+    started_at: datetime | None = None
+    crashes: int = 0
+    round: int = 0
+    plan: Plan | None = None
+    memos: tuple[JsonValue, ...] = ()
+    steps: Mapping[str, Step] = field(default_factory=dict[str, Step])
+    totals: Totals = Totals()
+    finished: RunFinished | None = None
+    in_flight: frozenset[str] = frozenset()
+
+    @property
+    def origin(self) -> RunSubmitted:
+        """How the run began. Raises `IllegalTransition` on an empty journal."""
+        if self.submitted is None:
+            raise IllegalTransition(f"run {self.run_id} has no run_submitted event")
+        return self.submitted
+
+    def idempotency_key(self, step_id: str) -> str:
+        """The key under which a step's effect may happen once: the same for every attempt."""
+        return f"{self.run_id}/{step_id}/1"
+
+    def step_seed(self, step_id: str, attempt: int) -> int:
+        """A seed of 63 bits from the run's seed, the step and the attempt."""
+        text = f"{self.origin.seed}:{step_id}:{attempt}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def dispatched(state: RunState, step_id: str) -> RunState:
+    """Note that this process has a step under way."""
+    return replace(state, in_flight=state.in_flight | {step_id})
+
+
+def planner_step(state: RunState, number: int) -> Step:
+    """The pseudo-step of a planning round, counted from 1: planning is a skill call like others."""
+    return Step(
+        PlannedStep(
+            id="plan" if number == 1 else f"plan-{number}",
+            skill=f"planner.{state.origin.planner}",
+            version="1.0.0",
+            effects=Effects.READ,
+            retry=PLANNER_RETRY,
+        ),
+        round=number,
+        plans=True,
+    )
+
+
+def round_steps(state: RunState) -> Iterator[Step]:
+    """The steps that the current round's plan brought, in plan order."""
+    return (step for step in state.steps.values() if step.round == state.round and not step.plans)
+
+
+def unreachable(state: RunState, step: Step) -> bool:
+    """Whether a step will never run because something it needs has failed."""
+    return step.phase is Phase.OPEN and any(
+        needed.phase is Phase.FAILED or unreachable(state, needed)
+        for needed in (state.steps[step_id] for step_id in step.spec.depends_on)
+    )
+
+
+def round_over(state: RunState) -> bool:
+    """Whether the current round has a plan and each of its steps has come to its end."""
+    return state.plan is not None and all(
+        step.phase in (Phase.SUCCEEDED, Phase.FAILED) or unreachable(state, step)
+        for step in round_steps(state)
+    )
+
+
+def ends_run(step: Step) -> bool:
+    """Whether this step's failure is the run's failure."""
+    return step.phase is Phase.FAILED and (step.plans or step.spec.on_error is OnError.ABORT)

@@ -1,0 +1,81 @@
+"""The doorbell of a running AOS: calls on the supervisors' actors."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from ..cluster import engine
+from ..cluster.errors import AosError
+from ..cluster.telemetry import logger
+from ..supervisors.tree import AGENTS, ROOT, actor_name
+from .errors import NotReady
+
+_CALL_SECONDS = 2.0
+_RINGS_AT_ONCE = 512
+
+log = logger(__name__)
+
+
+class EngineDoorbell:
+    """Finds the supervisors by name, once, and again after they were replaced."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, engine.ActorRef] = {}
+        self._ringing: set[asyncio.Task[None]] = set()
+
+    def ring(self, tenant: str, agent_id: UUID) -> None:
+        """Poke the partition supervisor in the background; too many rings at once are dropped."""
+        if len(self._ringing) >= _RINGS_AT_ONCE:
+            return
+        task = asyncio.create_task(self._poke(tenant, agent_id))
+        self._ringing.add(task)
+        task.add_done_callback(self._ringing.discard)
+
+    async def tree(self) -> dict[str, Any]:
+        """The root supervisor's report. Raises an `AosError` if it does not answer."""
+        report: dict[str, Any] = await self._call(actor_name(ROOT), "report")
+        return report
+
+    async def resources(self) -> dict[str, float]:
+        """Total resources of all living nodes."""
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(engine.resources), _CALL_SECONDS)
+        except TimeoutError:
+            raise NotReady("the cluster does not say what it has") from None
+
+    async def close(self) -> None:
+        """Cancel the rings that are under way."""
+        for task in self._ringing:
+            task.cancel()
+        await asyncio.gather(*self._ringing, return_exceptions=True)
+
+    async def _poke(self, tenant: str, agent_id: UUID) -> None:
+        try:
+            await self._call(actor_name(AGENTS), "poke", tenant, str(agent_id))
+        except AosError as error:
+            log.info("nobody answered the bell", agent=str(agent_id), code=error.code)
+        except Exception as error:  # Ray is going down around us; the rescuer will find the run
+            log.warning("the bell is broken", agent=str(agent_id), error=repr(error))
+
+    async def _call(self, name: str, method: str, *args: Any) -> Any:
+        """Call a supervisor; one that was replaced since we last found it is looked up again."""
+        known = name in self._found
+        supervisor = self._found.get(name) or await self._find(name)
+        try:
+            return await supervisor.call(method, *args, timeout=_CALL_SECONDS)
+        except engine.ActorGone:
+            self._found.pop(name, None)
+            if not known:
+                raise
+        replaced = await self._find(name)
+        return await replaced.call(method, *args, timeout=_CALL_SECONDS)
+
+    async def _find(self, name: str) -> engine.ActorRef:
+        # The look-up blocks on Ray's control store; the loop that serves HTTP must not.
+        ref = await asyncio.to_thread(engine.find, name)
+        if ref is None:
+            raise NotReady(f"the supervisor {name} is not there yet")
+        self._found[name] = ref
+        return ref

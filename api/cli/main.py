@@ -1,0 +1,68 @@
+"""The commands, by name and by where they are; nothing else is imported to show help."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import metadata
+
+from cyclopts import App
+
+from ...cluster.errors import AosError
+from ..client.errors import ApiError
+from .exits import explain
+
+_HERE = __package__ or ""
+
+
+def _version() -> str:
+    return metadata.version("aos")
+
+
+app = App(
+    name="aos",
+    help="AOS: durable, supervised AI agents on Ray.",
+    version=_version,
+    help_epilogue="Exit codes: 0 done, 1 failed, 2 usage, 3 no AOS answers, 4 refused.",
+)
+agent = App(name="agent", help="Agents: who there is.")
+runs = App(name="runs", help="Runs: what was submitted, and what came of it.")
+
+
+def _register(parent: App, name: str, place: str, summary: str) -> None:
+    parent.command(place, name=name, help=summary)
+
+
+_register(app, "up", f"{_HERE}.lifecycle:up", "Start AOS on this machine.")
+_register(app, "down", f"{_HERE}.lifecycle:down", "Stop AOS on this machine.")
+_register(app, "status", f"{_HERE}.system:status", "Show what runs: tree, agents, runs, resources.")
+_register(app, "doctor", f"{_HERE}.doctor:doctor", "Check this machine, and say what to do.")
+_register(app, "demo", "aos.api.demo.command:demo", "See a run, and a run that survives a kill.")
+_register(app, "run", f"{_HERE}.runs:run", "Give an agent a goal.")
+_register(app, "version", f"{_HERE}.version:version", "Show the version.")
+app.command(agent)
+_register(agent, "create", f"{_HERE}.agents:create", "Register an agent.")
+_register(agent, "ls", f"{_HERE}.agents:ls", "List agents.")
+_register(agent, "show", f"{_HERE}.agents:show", "Show one agent.")
+app.command(runs)
+_register(runs, "ls", f"{_HERE}.runs:ls", "List runs, newest first.")
+_register(runs, "show", f"{_HERE}.runs:show", "Show one run: answer, steps, cost.")
+_register(runs, "watch", f"{_HERE}.runs:watch", "Follow a run until it is finished.")
+
+
+def main() -> None:
+    """The console script. Ends the process with an exit code that means something."""
+    try:
+        app()
+    except (AosError, ApiError) as error:
+        sys.exit(explain(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read us has gone (`aos runs ls | head`); Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

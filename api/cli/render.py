@@ -1,0 +1,235 @@
+"""Answers of the API as people read them. Pure: values in, rich renderables out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from ..client.models import (
+    AgentPage,
+    AgentView,
+    RunPage,
+    RunSummary,
+    RunView,
+    StatusView,
+    StepView,
+)
+from .event_lines import STATUS_STYLES, event_line
+from .words import duration, moment, money, one_line, plain, value
+
+__all__ = [
+    "accepted_line",
+    "event_line",
+    "render_accepted",
+    "render_agent",
+    "render_agents",
+    "render_run",
+    "render_runs",
+    "render_status",
+]
+
+_STEP_STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "in_doubt": "bold red",
+    "skipped": "dim",
+    "open": "cyan",
+}
+
+
+def accepted_line(run: RunSummary) -> Text:
+    """That a run was accepted, by whom, and which."""
+    return Text.assemble("run ", (str(run.id), "bold"), f" accepted for {run.agent}")
+
+
+def render_accepted(run: RunView) -> RenderableType:
+    """A run that has just been submitted, and where to look next."""
+    return Group(accepted_line(run), Text(f"next: aos runs watch {run.id}", "dim"))
+
+
+def render_run(run: RunView) -> RenderableType:
+    """The report of a run: how it ended, the answer, the steps, what it cost."""
+    parts: list[RenderableType] = [_headline(run), Text(one_line(run.goal, 200), "italic")]
+    if run.message:
+        parts.append(Text.assemble("why: ", plain(run.message)))
+    if run.answer is not None:
+        parts += ["", Text("Answer", "bold"), Padding(Text(value(run.answer)), (0, 2))]
+    if run.steps:
+        parts += ["", _steps(run.steps)]
+    parts.append(_consumed(run))
+    return Group(*parts)
+
+
+def render_runs(page: RunPage) -> RenderableType:
+    """A page of runs."""
+    table = _table("id", "status", "agent", "submitted", "took", "cost", "goal")
+    for run in page.items:
+        table.add_row(
+            str(run.id),
+            Text(run.status, STATUS_STYLES.get(run.status, "")),
+            run.agent,
+            moment(run.created_at),
+            duration(run.duration_ms),
+            money(run.totals.cost_microusd),
+            Text(one_line(run.goal, 60)),
+        )
+    return _page(table, page.next_cursor, empty=not page.items, what="runs")
+
+
+def render_agents(page: AgentPage) -> RenderableType:
+    """A page of agents."""
+    table = _table("name", "state", "planner", "skills", "created", "id")
+    for agent in page.items:
+        table.add_row(
+            agent.name,
+            agent.state,
+            agent.profile.planner.name,
+            _skills(agent),
+            moment(agent.created_at),
+            str(agent.id),
+        )
+    return _page(table, page.next_cursor, empty=not page.items, what="agents")
+
+
+def render_agent(agent: AgentView) -> RenderableType:
+    """One agent: who it is, what it may do, where it is active."""
+    profile = agent.profile
+    rows: dict[str, str] = {
+        "id": str(agent.id),
+        "description": plain(profile.description) or "–",
+        "planner": profile.planner.name
+        + (f", model {profile.planner.model}" if profile.planner.model else ""),
+        "skills": _skills(agent),
+        "permissions": ", ".join(profile.permissions) or "none",
+        "limits": f"{profile.limits.max_steps} steps, {profile.limits.max_rounds} rounds, "
+        f"{profile.limits.run_timeout_s:g} s",
+        "state": agent.state + (f", process {agent.pid}" if agent.pid else ""),
+        "epoch": str(agent.epoch),
+        "created": moment(agent.created_at),
+    }
+    return Group(Text(agent.name, "bold"), _facts(rows))
+
+
+def render_status(status: StatusView, url: str) -> RenderableType:
+    """What runs: the tree, counts, resources, and what could not be had."""
+    postgres = status.postgres
+    rows: dict[str, str] = {
+        "http": url,
+        "postgres": str(postgres.get("version")) if postgres.get("ok") else "not reachable",
+        "ray": status.ray_address or "–",
+        "dashboard": status.dashboard_url or "–",
+        "agents": _counts(status.agents),
+        "runs": _counts(status.runs),
+        "resources": _resources(status.resources),
+    }
+    parts: list[RenderableType] = [Text(f"AOS {status.version} · {status.instance}", "bold")]
+    parts.append(_facts(rows))
+    if status.tree is not None:
+        parts += ["", _tree(status.tree)]
+    parts += [Text(f"problem: {problem}", "yellow") for problem in status.problems]
+    return Group(*parts)
+
+
+def _headline(run: RunSummary) -> Text:
+    return Text.assemble(
+        ("■ ", STATUS_STYLES.get(run.status, "")),
+        (run.status, STATUS_STYLES.get(run.status, "")),
+        f" {run.code or ''}  run {run.id}  agent {run.agent}  planner {run.planner}",
+    )
+
+
+def _steps(steps: list[StepView]) -> Table:
+    table = _table("step", "skill", "outcome", "attempts", "duration", "cost", "")
+    for step in steps:
+        table.add_row(
+            step.id,
+            f"{step.skill}@{step.version}",
+            Text(step.code or step.status, _STEP_STYLES.get(step.status, "")),
+            str(step.attempts),
+            duration(step.duration_ms) if step.attempts else "–",
+            money(step.cost_microusd),
+            Text(one_line(step.message, 60)),
+            style="dim" if step.plans else None,
+        )
+    for column in (3, 4, 5):
+        table.columns[column].justify = "right"
+    return table
+
+
+def _consumed(run: RunView) -> Text:
+    totals = run.totals
+    text = (
+        f"{money(totals.cost_microusd)} · {totals.input_tokens} tokens in, {totals.output_tokens} "
+        f"out · {totals.attempts} attempts · {duration(run.duration_ms)}"
+    )
+    if run.resumes:
+        text += f" · taken up again {run.resumes}×"
+    return Text(text, "dim")
+
+
+def _tree(root: dict[str, Any]) -> Tree:
+    tree = Tree(_node(root))
+    for child in root.get("children", ()):
+        tree.add(_tree(child))
+    return tree
+
+
+def _node(node: dict[str, Any]) -> Text:
+    name = str(node.get("name") or node.get("id") or node.get("supervisor") or "?")
+    state = str(node.get("state", ""))
+    text = Text.assemble((name, "bold"), "  ", (state, "green" if state == "running" else "yellow"))
+    if node.get("pid"):
+        text.append(f"  process {node['pid']}", "dim")
+    if node.get("restarts"):
+        text.append(f"  {node['restarts']} restarts", "yellow")
+    if node.get("unreachable"):
+        text.append(f"  {one_line(str(node['unreachable']))}", "red")
+    return text
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _facts(rows: dict[str, str]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, text in rows.items():
+        table.add_row(name, Text(text))
+    return table
+
+
+def _page(table: Table, cursor: str | None, *, empty: bool, what: str) -> RenderableType:
+    if empty:
+        return Text(f"no {what}")
+    return Group(table, Text(f"more: --cursor {cursor}", "dim")) if cursor else table
+
+
+def _skills(agent: AgentView) -> str:
+    skills = agent.profile.skills
+    return "all" if skills is None else ", ".join(skills) or "none"
+
+
+def _counts(counts: dict[str, int] | None) -> str:
+    if counts is None:
+        return "not known"
+    return ", ".join(f"{number} {name}" for name, number in sorted(counts.items())) or "none"
+
+
+def _resources(resources: dict[str, float] | None) -> str:
+    if resources is None:
+        return "not known"
+    shown = {"CPU": "CPUs", "GPU": "GPUs"}
+    parts = [f"{resources[name]:g} {label}" for name, label in shown.items() if name in resources]
+    if "memory" in resources:
+        parts.append(f"{resources['memory'] / 2**30:.1f} GiB memory")
+    return ", ".join(parts) or "none"

@@ -1,0 +1,56 @@
+"""The SDK: submit goals, follow runs, read what came of them.
+
+    from aos.api.client import AosClient
+
+    with AosClient() as aos:                     # finds the AOS of this machine
+        run = aos.runs.create("researcher", "Fetch https://example.com and summarise it")
+        print(aos.runs.wait(run.id).answer)
+
+Needs httpx and pydantic, and neither Ray nor Postgres nor FastAPI. `AsyncAosClient` has the same
+methods with `await`. Submitting carries an idempotency key in any case, so what is sent again after
+a lost answer is the same run. Errors: `ApiError` (the door refused), `NotRunning` (nobody answers).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .errors import ApiError, NoCredentials, NotRunning
+
+if TYPE_CHECKING:
+    from .asynchronous import AsyncAosClient
+    from .models import AgentView, RunEvent, RunSummary, RunView, StatusView, SupervisionEvent
+    from .synchronous import AosClient
+
+# Loaded on first use: `aos --help` shall not wait for httpx and pydantic.
+_LATER = {
+    "AosClient": ".synchronous",
+    "AsyncAosClient": ".asynchronous",
+    "AgentView": ".models",
+    "RunEvent": ".models",
+    "RunSummary": ".models",
+    "RunView": ".models",
+    "StatusView": ".models",
+    "SupervisionEvent": ".models",
+}
+
+__all__ = [
+    "AgentView",
+    "AosClient",
+    "ApiError",
+    "AsyncAosClient",
+    "NoCredentials",
+    "NotRunning",
+    "RunEvent",
+    "RunSummary",
+    "RunView",
+    "StatusView",
+    "SupervisionEvent",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if (module := _LATER.get(name)) is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(module, __name__), name)

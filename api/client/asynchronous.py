@@ -1,0 +1,177 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Self
+from uuid import UUID
+
+import httpx
+
+from ...skills.contracts import AgentProfile
+from . import calls
+from .calls import Call, Result
+from .config import find_target, is_local
+from .errors import ApiError, NotRunning
+from .models import AgentPage, AgentView, RunEvent, RunPage, RunView, StatusView, SupervisionEvent
+from .sse import Decoder
+from .stream import LOST, Following
+
+
+class AsyncAosClient:
+    """A connection to an AOS: by default that of this machine, with its key.
+
+    Raises `NotRunning` and `NoCredentials` when there is none to be found.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        target = find_target(url, api_key)
+        self.url = target.url
+        self._http = httpx.AsyncClient(
+            base_url=target.url,
+            headers=calls.headers(target.api_key),
+            timeout=calls.TIMEOUT,
+            trust_env=not is_local(target.url),
+            transport=transport,
+        )
+        self.agents = _Agents(self)
+        self.runs = _Runs(self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def status(self) -> StatusView:
+        """The supervision tree, agents, runs and resources at this moment."""
+        return await self.send(calls.get_status())
+
+    async def supervision_events(
+        self, *, child: UUID | str | None = None, limit: int = 100
+    ) -> list[SupervisionEvent]:
+        """What supervisors did and why, newest first: of all, or of one child (an agent's id)."""
+        return (await self.send(calls.list_supervision(child, limit))).items
+
+    async def send(self, call: Call[Result]) -> Result:
+        """Make a call, again after a retryable refusal. Raises `ApiError`, `NotRunning`."""
+        for pause in calls.PAUSES:
+            try:
+                return await self._send_once(call)
+            except ApiError as error:
+                if not error.retryable:
+                    raise
+                await asyncio.sleep(pause)
+        return await self._send_once(call)
+
+    @asynccontextmanager
+    async def open(self, following: Following) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """An event stream's bytes. Raises `ApiError`, `NotRunning`."""
+        try:
+            async with self._http.stream(
+                "GET", following.path, headers=following.headers, timeout=following.timeout
+            ) as response:
+                if not response.is_success:
+                    await response.aread()
+                    calls.check(response)
+                following.connected()
+                yield response.aiter_bytes()
+        except httpx.TransportError as error:
+            raise calls.unreachable(error, self.url) from error
+
+    async def _send_once(self, call: Call[Result]) -> Result:
+        try:
+            response = await self._http.request(**call.request)
+        except httpx.TransportError as error:
+            raise calls.unreachable(error, self.url) from error
+        return call.result.model_validate_json(calls.check(response).content)
+
+
+class _Agents:
+    def __init__(self, client: AsyncAosClient) -> None:
+        self._client = client
+
+    async def create(self, profile: AgentProfile) -> AgentView:
+        """Register an agent."""
+        return await self._client.send(calls.create_agent(profile))
+
+    async def get(self, id_or_name: UUID | str) -> AgentView:
+        """One agent."""
+        return await self._client.send(calls.get_agent(id_or_name))
+
+    async def list(self, *, cursor: str | None = None, limit: int = 50) -> AgentPage:
+        """A page of agents, oldest first."""
+        return await self._client.send(calls.list_agents(cursor, limit))
+
+
+class _Runs:
+    def __init__(self, client: AsyncAosClient) -> None:
+        self._client = client
+
+    async def create(
+        self,
+        agent: UUID | str,
+        goal: str,
+        *,
+        priority: int = 0,
+        idempotency_key: str | None = None,
+    ) -> RunView:
+        """Submit a goal. Once this returns the run cannot be lost."""
+        return await self._client.send(calls.create_run(agent, goal, priority, idempotency_key))
+
+    async def get(self, run_id: UUID | str) -> RunView:
+        """One run."""
+        return await self._client.send(calls.get_run(run_id))
+
+    async def list(
+        self,
+        *,
+        agent: UUID | str | None = None,
+        status: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> RunPage:
+        """A page of runs, newest first."""
+        return await self._client.send(calls.list_runs(agent, status, cursor, limit))
+
+    async def events(
+        self, run_id: UUID | str, *, after: int = 0, timeout: float | None = None
+    ) -> AsyncGenerator[RunEvent]:
+        """The run's events, live, to its last one; broken connections are mended.
+
+        Raises `TimeoutError` when the run has not finished within `timeout` seconds.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        following = Following(run_id, after, deadline=deadline)
+        while not following.finished:
+            try:
+                async with self._client.open(following) as chunks:
+                    decoder = Decoder()
+                    async for chunk in chunks:
+                        for event in following.events(decoder, chunk):
+                            yield event
+                if following.finished or following.complete(await self.get(run_id)):
+                    return
+                await asyncio.sleep(following.lost(NotRunning("the event stream ends early")))
+            except LOST as error:
+                await asyncio.sleep(following.lost(error))
+
+    async def wait(self, run_id: UUID | str, *, timeout: float | None = None) -> RunView:
+        """The run once it is finished. Raises `TimeoutError` after `timeout` seconds."""
+        async with aclosing(self.events(run_id, timeout=timeout)) as events:
+            async for _ in events:
+                pass
+        return await self.get(run_id)

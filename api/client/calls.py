@@ -1,0 +1,132 @@
+"""The API as data: each call once, for both clients; and what an answer means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+from uuid import UUID, uuid4
+
+import httpx
+from pydantic import BaseModel
+
+from ...skills.contracts import AgentProfile
+from .errors import ApiError, NotRunning
+from .models import AgentPage, AgentView, RunPage, RunView, StatusView, SupervisionEvents
+
+Result = TypeVar("Result", bound=BaseModel)
+
+TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+PAUSES = (0.1, 0.3, 1.0)
+"""Seconds before a call is made again that was answered with a retryable refusal."""
+
+STREAM_TIMEOUT = httpx.Timeout(10.0, connect=3.0, read=45.0)
+"""The server speaks at least every 15 seconds."""
+
+PATIENCE = 60.0
+"""Seconds for which a broken stream is opened again before the caller is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Result]):
+    """One request and the type of its answer. All of them are harmless to repeat."""
+
+    result: type[Result]
+    method: str
+    path: str
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The arguments of `httpx.Client.request`."""
+        params = {name: value for name, value in self.params.items() if value is not None}
+        return {
+            "method": self.method,
+            "url": self.path,
+            "params": params,
+            "json": self.body,
+            "headers": self.headers,
+        }
+
+
+def create_agent(profile: AgentProfile) -> Call[AgentView]:
+    """Register an agent. Repeated, it is refused with AOS-3102."""
+    return Call(AgentView, "POST", "/api/v1/agents", body=profile.model_dump(mode="json"))
+
+
+def get_agent(id_or_name: UUID | str) -> Call[AgentView]:
+    """One agent."""
+    return Call(AgentView, "GET", f"/api/v1/agents/{id_or_name}")
+
+
+def list_agents(cursor: str | None, limit: int) -> Call[AgentPage]:
+    """A page of agents."""
+    return Call(AgentPage, "GET", "/api/v1/agents", {"cursor": cursor, "limit": limit})
+
+
+def create_run(agent: UUID | str, goal: str, priority: int, key: str | None) -> Call[RunView]:
+    """Submit a goal; without a key of the caller's it gets one of its own."""
+    return Call(
+        RunView,
+        "POST",
+        "/api/v1/runs",
+        body={"agent": str(agent), "goal": goal, "priority": priority},
+        headers={"Idempotency-Key": key or f"sdk-{uuid4()}"},
+    )
+
+
+def get_run(run_id: UUID | str) -> Call[RunView]:
+    """One run."""
+    return Call(RunView, "GET", f"/api/v1/runs/{run_id}")
+
+
+def list_runs(
+    agent: UUID | str | None, status: str | None, cursor: str | None, limit: int
+) -> Call[RunPage]:
+    """A page of runs."""
+    params = {
+        "agent": str(agent) if agent else None,
+        "status": status,
+        "cursor": cursor,
+        "limit": limit,
+    }
+    return Call(RunPage, "GET", "/api/v1/runs", params)
+
+
+def get_status() -> Call[StatusView]:
+    """What runs there."""
+    return Call(StatusView, "GET", "/api/v1/status")
+
+
+def list_supervision(child: UUID | str | None, limit: int) -> Call[SupervisionEvents]:
+    """What supervisors did."""
+    params = {"child": str(child) if child else None, "limit": limit}
+    return Call(SupervisionEvents, "GET", "/api/v1/supervision/events", params)
+
+
+def check(response: httpx.Response) -> httpx.Response:
+    """The response, if it is a success. Raises `ApiError`; the body has been read."""
+    if response.is_success:
+        return response
+    try:
+        problem: Any = response.json()
+    except ValueError:
+        problem = {"detail": f"HTTP status {response.status_code}, and no word of AOS why"}
+    known = cast("dict[str, Any]", problem) if isinstance(problem, dict) else {}
+    raise ApiError(response.status_code, known)
+
+
+def unreachable(error: httpx.TransportError, url: str) -> NotRunning:
+    """What a broken connection means to a caller."""
+    if isinstance(error, httpx.ConnectError):
+        return NotRunning(f"nothing listens at {url}")
+    if isinstance(error, httpx.TimeoutException):
+        return NotRunning(f"{url} does not answer")
+    return NotRunning(f"the connection to {url} broke: {type(error).__name__}")
+
+
+def headers(api_key: str) -> dict[str, str]:
+    """The headers of every request."""
+    return {"Authorization": f"Bearer {api_key}", "User-Agent": "aos-client"}

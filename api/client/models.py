@@ -1,0 +1,185 @@
+"""The shapes on the wire: what the door answers with and the SDK returns.
+
+Pure, and tolerant: an older client ignores fields that a newer server adds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ...skills.contracts import AgentProfile, JsonValue
+
+FINAL_STATUSES = frozenset({"completed", "failed", "partial", "cancelled", "quarantined"})
+
+
+class Shape(BaseModel):
+    """Base of all of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class AgentView(Shape):
+    """An agent, and where it is active now, if it is."""
+
+    id: UUID
+    name: str
+    profile: AgentProfile
+    state: str
+    epoch: int
+    host: str | None
+    pid: int | None
+    created_at: datetime
+    activated_at: datetime | None
+    quarantined_until: datetime | None
+
+
+class AgentPage(Shape):
+    """Agents, oldest first. `next_cursor` is null on the last page."""
+
+    items: list[AgentView]
+    next_cursor: str | None
+
+
+class Totals(Shape):
+    """What a run has consumed. Money is in millionths of a US dollar."""
+
+    steps: int
+    attempts: int
+    cost_microusd: int
+    input_tokens: int
+    output_tokens: int
+
+
+class RunSummary(Shape):
+    """A run as lists show it. `duration_ms` is from its acceptance to its end; `last_seq` is the
+    number of its last event.
+    """
+
+    id: UUID
+    agent_id: UUID
+    agent: str
+    goal: str
+    status: str
+    planner: str
+    priority: int
+    trace_id: str
+    last_seq: int
+    code: str | None
+    message: str | None
+    totals: Totals
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    duration_ms: int | None
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing can happen to the run any more."""
+        return self.status in FINAL_STATUSES
+
+
+class StepView(Shape):
+    """One step. Duration and cost are those of all its attempts together; `code` is the last's.
+
+    `status`: open, succeeded, failed, in_doubt, or skipped (it will never run).
+    """
+
+    id: str
+    skill: str
+    version: str
+    round: int
+    plans: bool
+    status: str
+    code: str | None
+    attempts: int
+    duration_ms: int
+    cost_microusd: int
+    message: str
+
+
+class RunView(RunSummary):
+    """A run with its steps and its answer. `resumes`: how often another process took it over."""
+
+    answer: JsonValue
+    steps: list[StepView]
+    resumes: int
+
+
+class RunPage(Shape):
+    """Runs, newest first. `next_cursor` is null on the last page."""
+
+    items: list[RunSummary]
+    next_cursor: str | None
+
+
+class RunEvent(BaseModel):
+    """One journal event as streams show it; what else it has depends on its kind."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    seq: int
+    at: datetime
+    kind: str
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What this kind of event has beside the common fields."""
+        return self.model_extra or {}
+
+
+class RunRequest(BaseModel):
+    """A goal for an agent, named or by id."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    agent: str = Field(min_length=1, max_length=100)
+    goal: str = Field(min_length=1, max_length=10_000)
+    priority: int = Field(default=0, ge=-100, le=100)
+
+    @field_validator("goal", "agent")
+    @classmethod
+    def _storable(cls, text: str) -> str:
+        if "\x00" in text:
+            raise ValueError("Text must not contain NUL characters")
+        return text
+
+
+class SupervisionEvent(Shape):
+    """Something that a supervisor did, and why. `child`: an agent's id, or the name of a part.
+
+    `kind`: started, ended, restarting, quarantined or gave_up.
+    """
+
+    id: int
+    at: datetime
+    supervisor: str
+    child: str
+    kind: str
+    reason: str
+    detail: str
+    delay_ms: int
+
+
+class SupervisionEvents(Shape):
+    """What supervisors did, newest first."""
+
+    items: list[SupervisionEvent]
+
+
+class StatusView(Shape):
+    """What runs here. Parts that cannot be had now are null, and `problems` says why."""
+
+    instance: str
+    version: str
+    postgres: dict[str, Any]
+    tree: dict[str, Any] | None
+    resources: dict[str, float] | None
+    agents: dict[str, int] | None
+    runs: dict[str, int] | None
+    ray_address: str | None
+    dashboard_url: str | None
+    problems: list[str]

@@ -1,0 +1,174 @@
+"""The client for code that waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Self
+from uuid import UUID
+
+import httpx
+
+from ...skills.contracts import AgentProfile
+from . import calls
+from .calls import Call, Result
+from .config import find_target, is_local
+from .errors import ApiError, NotRunning
+from .models import AgentPage, AgentView, RunEvent, RunPage, RunView, StatusView, SupervisionEvent
+from .sse import Decoder
+from .stream import LOST, Following
+
+
+class AosClient:
+    """A connection to an AOS: by default that of this machine, with its key.
+
+    Raises `NotRunning` and `NoCredentials` when there is none to be found.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        target = find_target(url, api_key)
+        self.url = target.url
+        self._http = httpx.Client(
+            base_url=target.url,
+            headers=calls.headers(target.api_key),
+            timeout=calls.TIMEOUT,
+            trust_env=not is_local(target.url),
+            transport=transport,
+        )
+        self.agents = _Agents(self)
+        self.runs = _Runs(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def status(self) -> StatusView:
+        """The supervision tree, agents, runs and resources at this moment."""
+        return self.send(calls.get_status())
+
+    def supervision_events(
+        self, *, child: UUID | str | None = None, limit: int = 100
+    ) -> list[SupervisionEvent]:
+        """What supervisors did and why, newest first: of all, or of one child (an agent's id)."""
+        return self.send(calls.list_supervision(child, limit)).items
+
+    def send(self, call: Call[Result]) -> Result:
+        """Make a call, again after a retryable refusal. Raises `ApiError`, `NotRunning`."""
+        for pause in calls.PAUSES:
+            try:
+                return self._send_once(call)
+            except ApiError as error:
+                if not error.retryable:
+                    raise
+                time.sleep(pause)
+        return self._send_once(call)
+
+    @contextmanager
+    def open(self, following: Following) -> Generator[Iterator[bytes]]:
+        """An event stream's bytes. Raises `ApiError`, `NotRunning`."""
+        try:
+            with self._http.stream(
+                "GET", following.path, headers=following.headers, timeout=following.timeout
+            ) as response:
+                if not response.is_success:
+                    response.read()
+                    calls.check(response)
+                following.connected()
+                yield response.iter_bytes()
+        except httpx.TransportError as error:
+            raise calls.unreachable(error, self.url) from error
+
+    def _send_once(self, call: Call[Result]) -> Result:
+        try:
+            response = self._http.request(**call.request)
+        except httpx.TransportError as error:
+            raise calls.unreachable(error, self.url) from error
+        return call.result.model_validate_json(calls.check(response).content)
+
+
+class _Agents:
+    def __init__(self, client: AosClient) -> None:
+        self._client = client
+
+    def create(self, profile: AgentProfile) -> AgentView:
+        """Register an agent."""
+        return self._client.send(calls.create_agent(profile))
+
+    def get(self, id_or_name: UUID | str) -> AgentView:
+        """One agent."""
+        return self._client.send(calls.get_agent(id_or_name))
+
+    def list(self, *, cursor: str | None = None, limit: int = 50) -> AgentPage:
+        """A page of agents, oldest first."""
+        return self._client.send(calls.list_agents(cursor, limit))
+
+
+class _Runs:
+    def __init__(self, client: AosClient) -> None:
+        self._client = client
+
+    def create(
+        self,
+        agent: UUID | str,
+        goal: str,
+        *,
+        priority: int = 0,
+        idempotency_key: str | None = None,
+    ) -> RunView:
+        """Submit a goal. Once this returns the run cannot be lost."""
+        return self._client.send(calls.create_run(agent, goal, priority, idempotency_key))
+
+    def get(self, run_id: UUID | str) -> RunView:
+        """One run."""
+        return self._client.send(calls.get_run(run_id))
+
+    def list(
+        self,
+        *,
+        agent: UUID | str | None = None,
+        status: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> RunPage:
+        """A page of runs, newest first."""
+        return self._client.send(calls.list_runs(agent, status, cursor, limit))
+
+    def events(
+        self, run_id: UUID | str, *, after: int = 0, timeout: float | None = None
+    ) -> Iterator[RunEvent]:
+        """The run's events, live, to its last one; broken connections are mended.
+
+        Raises `TimeoutError` when the run has not finished within `timeout` seconds.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        following = Following(run_id, after, deadline=deadline)
+        while not following.finished:
+            try:
+                with self._client.open(following) as chunks:
+                    decoder = Decoder()
+                    for chunk in chunks:
+                        yield from following.events(decoder, chunk)
+                if following.finished or following.complete(self.get(run_id)):
+                    return
+                time.sleep(following.lost(NotRunning("the event stream ends early")))
+            except LOST as error:
+                time.sleep(following.lost(error))
+
+    def wait(self, run_id: UUID | str, *, timeout: float | None = None) -> RunView:
+        """The run once it is finished. Raises `TimeoutError` after `timeout` seconds."""
+        for _ in self.events(run_id, timeout=timeout):
+            pass
+        return self.get(run_id)

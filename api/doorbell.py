@@ -1,0 +1,50 @@
+"""The supervisors, as the door knows them: a bell to ring and a tree to look at.
+
+Ringing is a hint. A run that was committed is found by the rescuer whether anybody rang or not, so
+a lost ring delays a run and never loses it, and no request waits for a supervisor.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+from uuid import UUID
+
+from .errors import NotReady
+
+
+class Doorbell(Protocol):
+    """What the door asks of whoever keeps the agents alive."""
+
+    def ring(self, tenant: str, agent_id: UUID) -> None:
+        """An agent has a new run. Returns at once and never raises."""
+        ...
+
+    async def tree(self) -> dict[str, Any]:
+        """The supervision tree. Raises an `AosError` if it cannot be had within two seconds."""
+        ...
+
+    async def resources(self) -> dict[str, float]:
+        """Total resources of the cluster. Raises an `AosError` if they cannot be had."""
+        ...
+
+    async def close(self) -> None:
+        """Forget rings that are still under way."""
+        ...
+
+
+class Unattended:
+    """Nobody is there: runs are accepted, and wait for supervisors to come up and find them."""
+
+    def ring(self, tenant: str, agent_id: UUID) -> None:
+        """Nobody hears it."""
+
+    async def tree(self) -> dict[str, Any]:
+        """There is none. Raises `NotReady`."""
+        raise NotReady("no supervisor is attached to this HTTP front")
+
+    async def resources(self) -> dict[str, float]:
+        """There is no cluster. Raises `NotReady`."""
+        raise NotReady("this HTTP front is not part of a cluster")
+
+    async def close(self) -> None:
+        """Nothing is under way."""

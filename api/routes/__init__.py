@@ -1,0 +1,1 @@
+"""Thin: parse, call, present. Errors are raised and become problems elsewhere."""

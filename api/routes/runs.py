@@ -1,0 +1,160 @@
+"""Runs: submit, list, show, follow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from ...actors.roster import RegisteredAgent
+from ...actors.runs.events import RunStatus
+from ...actors.runs.store import Recorded, Submission
+from ...cluster.canonical import content_hash
+from ...cluster.identity import Principal
+from ...cluster.settings import Settings
+from ...skills.contracts import JsonValue
+from .. import pages
+from ..client.models import RunPage, RunRequest, RunView
+from ..follow import Watch
+from ..present import event_data, run_summary
+from ..services import BEARER, Caller, Door, Writer
+
+router = APIRouter(prefix="/api/v1/runs", tags=["runs"], dependencies=[BEARER])
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Repeating a request with its key answers with the run of the first one.",
+    ),
+]
+LastEventId = Annotated[
+    int, Header(alias="Last-Event-ID", ge=0, description="Go on after this sequence number.")
+]
+
+
+@router.post("", status_code=202)
+async def submit(
+    request: RunRequest,
+    door: Door,
+    caller: Writer,
+    response: Response,
+    key: IdempotencyKey = None,
+) -> RunView:
+    """Accept a goal. From this answer on the run cannot be lost."""
+    agent = await door.agents.find(caller.tenant, request.agent)
+    accepted = await door.runs.submit(_submission(request, caller, agent, door.settings, key))
+    door.doorbell.ring(caller.tenant, agent.agent_id)
+    response.headers["Location"] = f"/api/v1/runs/{accepted.run_id}"
+    if accepted.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return await door.run_view(caller.tenant, accepted.run_id)
+
+
+@router.get("")
+async def page(
+    door: Door,
+    caller: Caller,
+    status: RunStatus | None = None,
+    agent: str | None = None,
+    cursor: pages.Cursor = None,
+    limit: pages.Limit = 50,
+) -> RunPage:
+    """Runs, newest first."""
+    of_agent = await door.agents.find(caller.tenant, agent) if agent else None
+    found = await door.runs.page(
+        caller.tenant,
+        before=pages.parse(cursor),
+        status=status,
+        agent_id=of_agent.agent_id if of_agent else None,
+        limit=limit + 1,
+    )
+    shown, last = pages.cut(found, limit)
+    return RunPage(
+        items=[run_summary(row) for row in shown],
+        next_cursor=pages.cursor_of(last["run_id"]) if last else None,
+    )
+
+
+@router.get("/{run_id}")
+async def show(run_id: UUID, door: Door, caller: Caller) -> RunView:
+    """One run with its steps and, once it is there, its answer."""
+    return await door.run_view(caller.tenant, run_id)
+
+
+@router.get("/{run_id}/values/{digest}")
+async def value(run_id: UUID, digest: str, door: Door, caller: Caller) -> JsonValue:
+    """A value that was too large for its event, by the content hash that the event gives."""
+    return await door.runs.blob(caller.tenant, run_id, digest)
+
+
+async def _watch(run_id: UUID, door: Door) -> AsyncGenerator[Watch]:
+    with door.follower.slot(run_id) as watch:
+        yield watch
+
+
+async def _place(
+    run_id: UUID, door: Door, caller: Caller, last_event_id: LastEventId = 0
+) -> tuple[int, bool]:
+    """After which event to go on, and whether there is anything to come. Raises `RunNotFound`."""
+    row = await door.runs.read(caller.tenant, run_id)
+    after = min(last_event_id, row["last_seq"])
+    return after, row["finished_at"] is None or after < row["last_seq"]
+
+
+@router.get("/{run_id}/events", response_class=EventSourceResponse)
+async def events(
+    run_id: UUID,
+    door: Door,
+    caller: Caller,
+    place: Annotated[tuple[int, bool], Depends(_place)],
+    watch: Annotated[Watch, Depends(_watch)],
+) -> AsyncIterable[ServerSentEvent]:
+    """The run's journal as server-sent events, live, to its last event."""
+    after, more = place
+    if more:
+        async for recorded in door.follower.read(watch, caller.tenant, run_id, after):
+            yield _sent(recorded)
+
+
+def _sent(recorded: Recorded | None) -> ServerSentEvent:
+    if recorded is None:
+        return ServerSentEvent(comment="waiting for the database; the stream goes on after it")
+    return ServerSentEvent(
+        id=str(recorded.seq),
+        event=recorded.event.kind,
+        raw_data=json.dumps(event_data(recorded)),  # ASCII: nothing in it is a line end to anybody
+    )
+
+
+def _submission(
+    request: RunRequest,
+    caller: Principal,
+    agent: RegisteredAgent,
+    settings: Settings,
+    key: str | None,
+) -> Submission:
+    agreed = {"agent": str(agent.agent_id), "goal": request.goal, "priority": request.priority}
+    return Submission(
+        tenant=caller.tenant,
+        agent_id=agent.agent_id,
+        profile=agent.profile,
+        goal=request.goal,
+        planner=_planner(agent.profile.planner.name, settings),
+        request_hash=content_hash(agreed),
+        key=key,
+        priority=request.priority,
+    )
+
+
+def _planner(chosen: str, settings: Settings) -> str:
+    """Decided once and recorded with the run: a replay must not depend on today's configuration."""
+    if chosen != "auto":
+        return chosen
+    return "rules" if settings.anthropic_api_key is None else "claude"

@@ -1,0 +1,130 @@
+"""Measures the running system: start, stop, a warm run, a crash. `make bench`.
+
+Prints a table and writes `benchmarks/out/figures.json`, a flat map from name to value. The system
+is the real one in a home of its own; the web site that its agents fetch is the outside observer
+that says when a step began.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.support.running import kill, own_home, running_aos
+
+from aos.api.cli.lifecycle import running, start_node, stop_node
+from aos.api.client import AosClient
+from aos.api.demo.site import DemoSite
+from aos.cluster.settings import load
+from aos.skills.contracts import AgentProfile
+
+OUT = Path(__file__).with_name("out") / "figures.json"
+TARGETS: dict[str, float] = {
+    "up_s": 15,
+    "down_s": 5,
+    "run3_p50_ms": 60,
+    "kill_next_step_p50_ms": 150,
+    "kill_next_step_p99_ms": 500,
+    "agent_uss_mb": 70,
+}
+
+
+def main() -> None:
+    figures: dict[str, float] = {}
+    figures |= measure_up_down(repetitions=5)
+    with DemoSite(slow_seconds=0.4) as site, running_aos(site) as aos:
+        figures |= measure_runs(aos.client, site, repetitions=100)
+        figures |= measure_kills(aos.client, site, repetitions=40)
+    OUT.parent.mkdir(exist_ok=True)
+    known = json.loads(OUT.read_text()) if OUT.exists() else {}
+    OUT.write_text(json.dumps(known | figures, indent=2, sort_keys=True) + "\n")
+    print(f"\n{'figure':28} {'value':>10} {'target':>8}")
+    for name, value in sorted(figures.items()):
+        target = TARGETS.get(name)
+        verdict = "" if target is None else ("ok" if value <= target else "MISSED")
+        print(f"{name:28} {value:10.2f} {'' if target is None else f'≤ {target:g}':>8} {verdict}")
+    print(f"\nwritten to {OUT}")
+
+
+def measure_up_down(repetitions: int) -> dict[str, float]:
+    ups, downs = [], []
+    with own_home():
+        settings = load()
+        for _ in range(repetitions):
+            ups.append(timed(lambda: list(start_node(settings))))
+            assert running(settings), "the node is up"
+            downs.append(timed(lambda: stop_node(settings)))
+            print(f"up {ups[-1]:.1f} s, down {downs[-1]:.1f} s")
+    return {"up_s": statistics.median(ups), "down_s": statistics.median(downs)}
+
+
+def measure_runs(client: AosClient, site: DemoSite, repetitions: int) -> dict[str, float]:
+    """A three-step run, from sending the request to the last event's arrival at the client."""
+    client.agents.create(AgentProfile(name="bench"))
+    goal = f"Fetch {site.url('/')}, extract the headings and summarise them"
+    times = [timed(lambda: one_run(client, goal)) for _ in range(repetitions + 10)][10:]
+    pid = client.agents.get("bench").pid
+    assert pid is not None
+    uss = psutil.Process(pid).memory_full_info().uss / 2**20
+    print(f"{repetitions} runs: p50 {1000 * statistics.median(times):.1f} ms")
+    return {
+        "run3_p50_ms": 1000 * statistics.median(times),
+        "run3_p99_ms": 1000 * percentile(times, 99),
+        "agent_uss_mb": uss,
+    }
+
+
+def measure_kills(client: AosClient, site: DemoSite, repetitions: int) -> dict[str, float]:
+    """SIGKILL of the agent's process to its run's next request that reaches the web site: that
+    includes dispatch, the worker and the connection, so it is more than "next step dispatched".
+    """
+    client.agents.create(AgentProfile(name="victim"))
+    times = []
+    for number in range(repetitions):
+        pages = ", ".join(site.url(f"/slow/{number}x{page}") for page in range(3))
+        mark = len(site.arrivals)
+        run = client.runs.create("victim", f"Fetch {pages}, extract the headings")
+        site.await_arrival(lambda arrival: arrival.path.endswith("x2"), after=mark)
+        pid = client.agents.get("victim").pid
+        assert pid is not None
+        mark, killed_at = len(site.arrivals), time.monotonic()
+        kill(pid)
+        arrival = site.await_arrival(lambda _: True, after=mark)
+        times.append(arrival.at - killed_at)
+        ended = client.runs.wait(run.id, timeout=60)
+        assert ended.status == "completed", (ended.status, ended.code, ended.message)
+        assert ended.resumes <= 1, ended.resumes
+    return {
+        "kill_next_step_p50_ms": 1000 * statistics.median(times),
+        "kill_next_step_p99_ms": 1000 * percentile(times, 99),
+    }
+
+
+def one_run(client: AosClient, goal: str) -> None:
+    run = client.runs.create("bench", goal)
+    last = list(client.runs.events(run.id, timeout=60))[-1]
+    assert last.fields["status"] == "completed", last
+
+
+def timed(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def percentile(values: list[float], rank: int) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[rank - 1]
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("COLUMNS", "100")
+    main()

@@ -1,0 +1,147 @@
+"""What supervisors write: activations, and the record of what they did."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from ..cluster.errors import SupervisionError
+from ..cluster.postgres import Database, DatabaseUnavailable, Queries, Row
+from ..cluster.telemetry import logger
+from .restart import Report
+
+QUERIES = Queries.load(Path(__file__).with_name("supervision.sql"))
+
+_RECORD_PAUSE = 0.2
+
+log = logger(__name__)
+
+
+class ActivationLost(SupervisionError):
+    """Another supervisor process activated the agent, or this one has been deposed."""
+
+    code = "AOS-4003"
+    title = "The agent was activated by somebody else."
+    next_action = "Nothing: the other activation goes on."
+    retryable = True
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """An agent at an epoch, in a host process."""
+
+    agent_id: UUID
+    tenant: str
+    epoch: int
+    host: str
+    pid: int
+
+
+class ActivationStore:
+    """Decisions of one supervisor process about who is active. Each is fenced by its epoch."""
+
+    def __init__(self, database: Database, supervisor: str) -> None:
+        self._database = database
+        self._supervisor = supervisor
+        self._epoch = 0
+
+    async def claim(self, pid: int) -> int:
+        """Depose the supervisor process before this one, if any. The new supervisor epoch."""
+        self._epoch = await self._database.fetch_value(
+            QUERIES.claim_supervisor, self._supervisor, pid
+        )
+        return self._epoch
+
+    async def activate(self, agent_id: UUID, host: str, pid: int, node: str) -> Activation:
+        """Raise the agent's epoch in favour of a host. Raises `ActivationLost`."""
+        seen = await self._database.fetch_value(QUERIES.seen_epoch, agent_id)
+        row = await self._database.fetch_one(
+            QUERIES.activate, self._supervisor, self._epoch, agent_id, seen or 0, host, pid, node
+        )
+        if row is None:
+            raise ActivationLost(f"agent {agent_id} has moved on from epoch {seen or 0}")
+        return Activation(agent_id, row["tenant_id"], row["epoch"], host, pid)
+
+    async def active(self) -> list[Activation]:
+        """All activations that the table believes in."""
+        rows = await self._database.fetch(QUERIES.active_agents)
+        return [
+            Activation(r["agent_id"], r["tenant_id"], r["epoch"], r["host"], r["pid"]) for r in rows
+        ]
+
+    async def passivate(self, agent_id: UUID, epoch: int) -> bool:
+        """Take an idle agent's epoch away. False: it has something to do after all."""
+        row = await self._database.fetch_one(QUERIES.passivate, agent_id, epoch)
+        return row is not None
+
+    async def quarantine(self, agent_id: UUID, until: datetime) -> None:
+        """Show that nobody activates this agent before an instant."""
+        await self._database.execute(QUERIES.quarantine, agent_id, until)
+
+    async def progressed(self, agent_id: UUID, epoch: int) -> bool:
+        """Whether an activation committed an outcome."""
+        return bool(await self._database.fetch_value(QUERIES.progressed, agent_id, epoch))
+
+    async def needy(self, overdue: timedelta) -> dict[UUID, bool]:
+        """Agents with unfinished runs; true where a run has waited longer than `overdue`."""
+        rows = await self._database.fetch(QUERIES.needy_agents, overdue)
+        return {row["agent_id"]: row["overdue"] for row in rows}
+
+    async def make_partitions(self) -> None:
+        """Have the partitions of the weeks to come."""
+        await self._database.execute(QUERIES.make_partitions)
+
+
+class EventRecorder:
+    """Writes reports to `supervision_events` in the background: deciding never waits for Postgres,
+    and what happened while it was away is written when it is back.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: asyncio.Queue[tuple[str, Report]] = asyncio.Queue()
+
+    def record(self, supervisor: str, report: Report) -> None:
+        """Take a report. Never blocks."""
+        log.info(
+            report.kind, supervisor=supervisor, child=report.child, reason=report.reason,
+            detail=report.detail, delay_s=report.delay.total_seconds(),
+        )  # fmt: skip
+        self._queue.put_nowait((supervisor, report))
+
+    async def run(self) -> None:
+        """Write for ever."""
+        while True:
+            batch = [await self._queue.get()]
+            while not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            await self._write(batch)
+
+    async def _write(self, batch: list[tuple[str, Report]]) -> None:
+        columns = (
+            [None] * len(batch),
+            [supervisor for supervisor, _ in batch],
+            [report.child for _, report in batch],
+            [None] * len(batch),
+            [report.kind for _, report in batch],
+            [report.reason for _, report in batch],
+            [report.detail for _, report in batch],
+            [round(report.delay.total_seconds() * 1000) for _, report in batch],
+        )
+        while True:
+            try:
+                await self._database.execute(QUERIES.record_events, *columns)
+                return
+            except DatabaseUnavailable as error:
+                # An answer that was lost may have been a commit: better one row short than twice.
+                if error.context.get("ambiguous"):
+                    return
+                await asyncio.sleep(_RECORD_PAUSE)
+
+
+async def recent_events(database: Database, child: str | None, limit: int) -> list[Row]:
+    """The newest supervision events, of one child or of all."""
+    return await database.fetch(QUERIES.recent_events, child, limit)
