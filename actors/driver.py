@@ -84,7 +84,7 @@ class RunDriver:
         self._buffer: list[Event] = []
         self._blobs: dict[str, bytes] = {}
         self._urgent = False
-        self._arrived: asyncio.Queue[_Settled] = asyncio.Queue()
+        self._arrived: asyncio.Queue[_Settled | Exception] = asyncio.Queue()
         self._calls: set[asyncio.Task[None]] = set()
 
     async def drive(self) -> RunState:
@@ -151,6 +151,12 @@ class RunDriver:
             outcome = StructuredOutcome.failure("ERR_INVALID_REFERENCE", str(error))
         except DatabaseUnavailable as error:
             outcome = StructuredOutcome.failure("ERR_STORAGE", error.detail)
+        except Exception as error:
+            self._arrived.put_nowait(error)
+            return
+        if not outcome.skill:
+            names = {"skill": command.step.skill, "version": command.step.version}
+            outcome = outcome.model_copy(update=names)
         self._arrived.put_nowait(_Settled(command, descriptor, outcome))
 
     async def _attempt(
@@ -188,12 +194,12 @@ class RunDriver:
         settled = await self._next_settled(until)
         while settled is not None:
             self._settle(settled)
-            settled = None if self._arrived.empty() else self._arrived.get_nowait()
+            settled = None if self._arrived.empty() else _told(self._arrived.get_nowait())
 
     async def _next_settled(self, until: datetime | None) -> _Settled | None:
         """The next outcome, or None when it is time to ask the machine again."""
         if not self._arrived.empty():
-            return self._arrived.get_nowait()
+            return _told(self._arrived.get_nowait())
         waiting = None
         if until is not None:
             waiting = max(0.0, (until - self._env.clock.now()).total_seconds())
@@ -211,7 +217,7 @@ class RunDriver:
         both = [arrival] if timer is None else [arrival, timer]
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            return arrival.result() if arrival.done() else None
+            return _told(arrival.result()) if arrival.done() else None
         finally:
             for pending in both:
                 pending.cancel()
@@ -269,3 +275,9 @@ class RunDriver:
         self._buffer, self._blobs, self._urgent = [], {}, False
         first = self.state.seq - len(events) + 1
         await self._env.journal.append(Append(self.state, first, events, blobs))
+
+
+def _told(arrived: _Settled | Exception) -> _Settled:
+    if isinstance(arrived, Exception):
+        raise arrived
+    return arrived

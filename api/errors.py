@@ -61,7 +61,7 @@ class MethodNotAllowed(InputError):
 
     code = "AOS-1106"
     title = "This path does not have this method."
-    next_action = "Use one of the methods in the Allow header."
+    next_action = "See the methods of each path in /api/v1/openapi.json."
 
 
 class TooManyStreams(InputError):

@@ -31,9 +31,9 @@ from ..cluster.settings import Settings, load
 from ..cluster.telemetry import configure, logger
 from ..supervisors.tree import ROOT, actor_name
 from .auth import KeyInvalid, KeyStore
+from .composition import FRONT
 from .errors import PortTaken
 
-FRONT = "aos.api.composition:Front"
 ROOT_ACTOR = "aos.supervisors.root:RootSupervisor"
 
 _DATABASE_SECONDS = 15.0

@@ -31,7 +31,7 @@ def canonical(value: Any) -> bytes:
             text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
             return text.encode()
         return rfc8785.dumps(value)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise NotCanonical(str(error) or type(error).__name__) from error
 
 
@@ -59,6 +59,19 @@ def _is_simple(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_simple, cast("list[Any]", value)))
     return False
+
+
+def readable(value: Any) -> Any:
+    """A value read from canonical bytes, as it was when written: JSON readers make an integer of
+    what was the float 1e20, and an integer that large could not be written again.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _SAFE_INTEGER:
+        return float(value)
+    if isinstance(value, dict):
+        return {key: readable(item) for key, item in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list):
+        return [readable(item) for item in cast("list[Any]", value)]
+    return value
 
 
 def _is_plain_key(key: str) -> bool:

@@ -49,7 +49,8 @@ class AosError(Exception):
         super().__init_subclass__(**kwargs)
         if "code" not in cls.__dict__:
             return
-        if (taken := REGISTRY.get(cls.code)) is not None and taken.__qualname__ != cls.__qualname__:
+        taken = REGISTRY.get(cls.code)
+        if taken is not None and _place(taken) != _place(cls):
             raise TypeError(f"{cls.__name__} reuses code {cls.code} of {taken.__name__}")
         if not (cls.title and cls.next_action):
             raise TypeError(f"{cls.__name__} needs a title and a next_action")
@@ -63,6 +64,10 @@ class AosError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """Errors cross process borders: rebuild from detail and context, not from the message."""
         return (_rebuild, (type(self), self.detail, self.context))
+
+
+def _place(cls: type) -> tuple[str, str]:
+    return cls.__module__, cls.__qualname__
 
 
 def _rebuild(cls: type[AosError], detail: str, context: dict[str, Any]) -> AosError:

@@ -82,6 +82,7 @@ def point(name: str) -> None:
     _passages[name] = _passages.get(name, 0) + 1
     if _passages[name] < fault.passage:
         return
+    del _passages[name]
     try:
         armed.rename(f"{armed}.fired")
     except FileNotFoundError:

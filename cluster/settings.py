@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -51,7 +52,7 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=default_home)
     database_url: SecretStr | None = Field(
         default=None,
-        validation_alias=AliasChoices("database_url", "AOS_DATABASE_URL", "DATABASE_URL"),
+        validation_alias=AliasChoices("AOS_DATABASE_URL", "database_url", "DATABASE_URL"),
     )
     postgres_os_user: str | None = None
 
@@ -66,7 +67,7 @@ class Settings(BaseSettings):
     ray_dashboard_port: int = Field(default=8265, ge=0, le=65535)
     ray_object_store_bytes: int = Field(default=200_000_000, ge=78_643_200)
 
-    agent_warm_hosts: int = Field(default=1, ge=0, le=64)
+    agent_warm_hosts: int = Field(default=2, ge=0, le=64)
     agent_max_hosts: int = Field(default=64, ge=1)
     agent_idle_seconds: float = Field(default=120.0, gt=0)
     skill_spare_workers: int = Field(default=4, ge=0, le=256)
@@ -79,14 +80,25 @@ class Settings(BaseSettings):
     """`host:port` that are not public but may be fetched: the SSRF guard's allow-list."""
 
     anthropic_api_key: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("anthropic_api_key", "ANTHROPIC_API_KEY")
+        default=None,
+        validation_alias=AliasChoices(
+            "AOS_ANTHROPIC_API_KEY", "anthropic_api_key", "ANTHROPIC_API_KEY"
+        ),
     )
     anthropic_base_url: str | None = Field(
-        default=None, validation_alias=AliasChoices("anthropic_base_url", "ANTHROPIC_BASE_URL")
+        default=None,
+        validation_alias=AliasChoices(
+            "AOS_ANTHROPIC_BASE_URL", "anthropic_base_url", "ANTHROPIC_BASE_URL"
+        ),
     )
     anthropic_model: str = "claude-sonnet-5-5"
 
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
 
     @classmethod
     def settings_customise_sources(
@@ -121,5 +133,7 @@ def load(**overrides: Any) -> Settings:
             f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}" for issue in error.errors()
         )
         raise InvalidSettings(problems) from error
+    except SettingsError as error:  # a variable whose value cannot be read at all
+        raise InvalidSettings(str(error)) from error
     except ValueError as error:  # a file that is not TOML
         raise InvalidSettings(f"aos.toml: {error}") from error

@@ -156,9 +156,9 @@ class HostManager:
         while True:
             self._changed.clear()
             try:
-                await self._fill_workers()
                 while len(self._warm) < self._settings.agent_warm_hosts:
                     self._warm.append(await self._make())
+                await self._fill_workers()
             except AosError as error:
                 log.error("cannot make processes", detail=error.detail)
                 await asyncio.sleep(_REFILL_PAUSE)

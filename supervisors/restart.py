@@ -8,8 +8,9 @@ What holds, as in OTP's supervisor (stdlib, restart/2 and add_restart/3):
   order, and its own end is reported to whoever keeps it
 * temporary children are forgotten when they end, transient ones when they end as intended
 
-Ours: the delay before a restart (`Backoff`), reset by progress; and quarantine of a single child
-that goes over `child_intensity`, so that one broken agent never takes its neighbours down.
+Ours: the delay before a restart (`Backoff`), reset by progress or a long life; and quarantine of a
+single child that goes over `child_intensity`, so that one broken agent never takes its neighbours
+down.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Child:
     failures: int = 0
     quarantines: int = 0
     until: datetime | None = None
+    running_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def decide(state: State, event: Event, now: datetime) -> tuple[State, tuple[Comm
         case Wanted(spec):
             return _wanted(state, spec)
         case Started(child):
-            return _started(state, child)
+            return _started(state, child, now)
         case Ended():
             return _ended(state, event, now)
         case Due():
@@ -159,13 +161,14 @@ def _wanted(state: State, spec: ChildSpec) -> tuple[State, tuple[Command, ...]]:
     return _with(state, Child(spec)), (Start(spec.id),)
 
 
-def _started(state: State, child_id: str) -> tuple[State, tuple[Command, ...]]:
+def _started(state: State, child_id: str, now: datetime) -> tuple[State, tuple[Command, ...]]:
     child = state.children.get(child_id)
     if child is None or child.phase is Phase.STOPPING:
         return state, (Stop(child_id),)  # dismissed while it was starting
     if child.phase is not Phase.STARTING:
         return state, ()
-    return _with(state, replace(child, phase=Phase.RUNNING)), (Report(child_id, "started"),)
+    running = replace(child, phase=Phase.RUNNING, running_since=now)
+    return _with(state, running), (Report(child_id, "started"),)
 
 
 def _ended(state: State, event: Ended, now: datetime) -> tuple[State, tuple[Command, ...]]:
@@ -192,15 +195,20 @@ def _comes_back(restart: Restart, reason: ExitReason) -> bool:
 def _restart(
     state: State, child: Child, event: Ended, now: datetime, ended: Report
 ) -> tuple[State, tuple[Command, ...]]:
-    if event.progressed:
+    lived = now - child.running_since if child.running_since else timedelta(0)
+    if event.progressed or lived > state.spec.backoff.longest:
         child = replace(child, failures=0, quarantines=0, restarts=())
+    child = replace(child, running_since=None)
     own = _slide(child.restarts, state.spec.child_intensity, now)
     all_of_them = _slide(state.restarts, state.spec.intensity, now)
     child = replace(child, restarts=own, failures=child.failures + 1)
     state = replace(state, restarts=all_of_them)
     if _over(all_of_them, state.spec.intensity):
         return _give_up(state, ended)
-    if _over(own, state.spec.child_intensity):
+    # Delays grow beyond the window, so failures in a row count as well: else a child that always
+    # dies would be started again for ever, never often enough to be noticed.
+    limit = state.spec.child_intensity
+    if _over(own, limit) or (limit is not None and child.failures > limit.restarts):
         return _quarantine(state, child, now, ended)
     delay = state.spec.backoff.delay(child.failures, _fraction(child))
     restarting = Report(child.spec.id, "restarting", event.exit.reason, "", delay)
@@ -256,7 +264,7 @@ def _slide(
 ) -> tuple[datetime, ...]:
     if intensity is None:
         return ()
-    return (*(at for at in restarts if at > now - intensity.period), now)
+    return (*(at for at in restarts if at >= now - intensity.period), now)
 
 
 def _over(restarts: tuple[datetime, ...], intensity: Intensity | None) -> bool:

@@ -111,5 +111,5 @@ class SupervisorSpec:
         ids = [child.id for child in self.children]
         if doubled := sorted({child_id for child_id in ids if ids.count(child_id) > 1}):
             raise InvalidSpec(f"supervisor {self.id} names {', '.join(doubled)} twice")
-        if self.strategy not in Strategy:
+        if self.strategy not in tuple(Strategy):
             raise InvalidSpec(f"unknown strategy {self.strategy!r}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..cluster.clock import Clock, SystemClock
@@ -21,6 +22,7 @@ from .restart import (
     Ended,
     Event,
     GiveUp,
+    Phase,
     Report,
     Start,
     Started,
@@ -108,6 +110,8 @@ class Supervisor(Generic[R]):
 
     async def want(self, spec: ChildSpec) -> None:
         """Have a child started, and return when it is running or will be tried again later."""
+        if self.gave_up.is_set():
+            return
         settled = self._settled.setdefault(spec.id, asyncio.Event())
         self._events.put_nowait(Wanted(spec))
         await settled.wait()
@@ -121,8 +125,9 @@ class Supervisor(Generic[R]):
         for child_id, child in reversed(list(self.state.children.items())):
             gone = self._gone.setdefault(child_id, asyncio.Event())
             self.dismiss(child_id)
-            async with asyncio.timeout(child.spec.shutdown.total_seconds() + _KILL_SECONDS):
-                await gone.wait()
+            with suppress(TimeoutError):  # what cannot be ended does not save those before it
+                async with asyncio.timeout(child.spec.shutdown.total_seconds() + _KILL_SECONDS):
+                    await gone.wait()
 
     async def describe(self) -> list[dict[str, Any]]:
         """The children as a tree view shows them, in start order."""
@@ -149,7 +154,7 @@ class Supervisor(Generic[R]):
         match event:
             case Started(child) | Ended(child):
                 settled = child
-            case Wanted(spec) if not acted:
+            case Wanted(spec) if not acted and not self._is_starting(spec.id):
                 settled = spec.id
             case _:
                 settled = ""
@@ -157,6 +162,10 @@ class Supervisor(Generic[R]):
             self._settled.pop(settled).set()
         for child_id in [each for each in self._gone if each not in self.state.children]:
             self._gone.pop(child_id).set()
+
+    def _is_starting(self, child_id: str) -> bool:
+        child = self.state.children.get(child_id)
+        return child is not None and child.phase is Phase.STARTING
 
     async def _next_event(self) -> Event:
         due = next_due(self.state)
@@ -186,6 +195,8 @@ class Supervisor(Generic[R]):
             case GiveUp(reason):
                 log.error("supervisor gives up", supervisor=self.state.spec.id, reason=reason)
                 self.gave_up.set()
+                for waiting in (*self._settled.values(), *self._gone.values()):
+                    waiting.set()
 
     async def _live(self, spec: ChildSpec) -> None:
         """One life of a child: start it, tell, watch it, tell."""
@@ -196,17 +207,34 @@ class Supervisor(Generic[R]):
             exit_ = Exit(ExitReason.START_ERROR, _explain(error))
             self._events.put_nowait(Ended(spec.id, exit_))
             return
+        if self.state.given_up:
+            await running.stop(spec.shutdown.total_seconds())
+            return
         self.running[spec.id] = running
         self._events.put_nowait(Started(spec.id))
-        exit_ = await running.watch()
+        exit_ = await _watched(running)
         if self.running.get(spec.id) is running:
             del self.running[spec.id]
-        self._events.put_nowait(Ended(spec.id, exit_, await self._starter.progressed(spec)))
+        self._events.put_nowait(Ended(spec.id, exit_, await self._progressed(spec)))
+
+    async def _progressed(self, spec: ChildSpec) -> bool:
+        try:
+            return await self._starter.progressed(spec)
+        except Exception as error:
+            log.warning("progress is not known", child=spec.id, error=repr(error))
+            return False
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _watched(running: Running) -> Exit:
+    try:
+        return await running.watch()
+    except Exception as error:
+        return Exit(ExitReason.CRASH, f"its watch failed: {_explain(error)}")
 
 
 def _explain(error: Exception) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +23,8 @@ from tests.support.anthropic_server import AnthropicServer
 from tests.support.running import RunningAos, running_aos
 
 _TEMPLATE = "aos_template"
+
+Reporting = Generator[None, pytest.TestReport, pytest.TestReport]
 
 
 def url_of(dsn: str, name: str) -> str:
@@ -135,3 +137,18 @@ def claude_agent(aos: RunningAos) -> str:
     name = f"agent-{uuid4().hex[:12]}"
     aos.client.agents.create(AgentProfile(name=name, planner=PlannerChoice(name="claude")))
     return name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Reporting:
+    """A failed test on a running AOS shows what its supervisors and node said last."""
+    report = yield
+    running = getattr(item, "funcargs", {}).get("aos")
+    if report.failed and isinstance(running, RunningAos):
+        for name in ("supervisors.jsonl", "node.jsonl", "agents.jsonl"):
+            log = running.settings.home / "logs" / name
+            lines = log.read_text(errors="replace").splitlines()[-25:] if log.exists() else []
+            report.sections.append((name, "\n".join(line[:400] for line in lines)))
+    return report

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from ...skills.contracts import AgentProfile, JsonValue, SkillDescriptor, effects_of
 from ..runs.events import Plan, PlannedStep
 from ..runs.references import referenced
+from ..runs.state import is_planning_step
 from .protocol import PlanProposal, ProposedStep
 
 Catalog = Mapping[str, SkillDescriptor]
@@ -85,7 +86,10 @@ def _problems(
         {step_id for step_id in ids if ids.count(step_id) > 1 or step_id in taken}
     ):
         yield f"step id {step_id!r} is used twice"
-    if len(ids) + len(taken) > profile.limits.max_steps + profile.limits.max_rounds:
+    for step_id in sorted(filter(is_planning_step, ids)):
+        yield f"step id {step_id!r} is the run's own"
+    steps = len(ids) + sum(not is_planning_step(step_id) for step_id in taken)
+    if steps > profile.limits.max_steps:
         yield f"the plan goes over the limit of {profile.limits.max_steps} steps"
     for step in offered.steps:
         if step.skill not in catalog:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, TypeAdapter
 
+from ...cluster.canonical import readable
 from ...skills.contracts import AgentProfile, Contract, Effects, RetryPolicy, StructuredOutcome
 from ...skills.contracts.values import JsonObject, JsonValue
 
@@ -164,5 +165,6 @@ def encode(event: Event) -> JsonObject:
 
 def decode(kind: str, version: int, body: dict[str, Any]) -> Event:
     """An event from its journal row. Raises `ValueError` for what no version of us wrote."""
-    del version  # all kinds are at version 1; upcasters go here, keyed by (kind, version)
-    return _ADAPTER.validate_python({"kind": kind, **body})
+    if version != Journaled.version:  # a newer AOS wrote it; upcasters of older ones go here
+        raise ValueError(f"{kind} has version {version}, and this AOS knows {Journaled.version}")
+    return _ADAPTER.validate_python({"kind": kind, **readable(body)})

@@ -30,6 +30,9 @@ from .state import (
     round_over,
 )
 
+_LONGEST_WAIT_MS = 365 * 86_400_000
+"""A year: longer than any run lives, and short enough for arithmetic with instants."""
+
 
 def fold(run_id: UUID, events: Iterable[Event]) -> RunState:
     """The state that a journal, in order of `seq` from 1, leads to."""
@@ -53,10 +56,14 @@ def _submitted(state: RunState, event: RunSubmitted) -> RunState:
 
 
 def _started(state: RunState, event: RunStarted) -> RunState:
+    if state.epoch:
+        raise IllegalTransition(f"run {state.run_id} is started twice")
     return replace(state, status=RunStatus.RUNNING, epoch=event.epoch, started_at=event.at)
 
 
 def _resumed(state: RunState, event: RunResumed) -> RunState:
+    if not state.epoch:
+        raise IllegalTransition(f"run {state.run_id} is resumed and never started")
     # The previous activation is fenced off: what it had under way will never be heard of.
     steps = {
         step_id: replace(step, phase=Phase.IN_DOUBT)
@@ -76,6 +83,8 @@ def _resumed(state: RunState, event: RunResumed) -> RunState:
 
 def _intended(state: RunState, event: StepIntended) -> RunState:
     step = _open_step(state, event.step_id)
+    if event.attempt != step.attempts + 1 or not step.spec.effects.must_not_repeat:
+        raise IllegalTransition(f"the intent of {event.step_id} is not one of its next attempt")
     return _with_step(
         replace(state, in_flight=state.in_flight | {event.step_id}), replace(step, intended=True)
     )
@@ -85,6 +94,8 @@ def _settled(state: RunState, event: StepSettled) -> RunState:
     step = _open_step(state, event.step_id)
     if event.attempt != step.attempts + 1:
         raise IllegalTransition(f"attempt {event.attempt} of {event.step_id} settles out of order")
+    if step.spec.effects.must_not_repeat and not step.intended:
+        raise IllegalTransition(f"{event.step_id} is unsafe and settles without an intent")
     state = replace(
         state,
         crashes=0,
@@ -135,7 +146,7 @@ def _judge(state: RunState, step: Step, event: StepSettled) -> Step:
     if not outcome.retryable or exhausted or done:
         return replace(judged, phase=Phase.FAILED)
     delay = backoff_ms(step.spec.retry, event.attempt, state.step_seed(step.spec.id, event.attempt))
-    wait = max(delay, outcome.retry_after_ms or 0)
+    wait = min(max(delay, outcome.retry_after_ms or 0), _LONGEST_WAIT_MS)
     return replace(judged, retry_at=event.at + timedelta(milliseconds=wait))
 
 
@@ -143,9 +154,11 @@ def backoff_ms(policy: RetryPolicy, attempt: int, seed: int) -> int:
     """Milliseconds between attempt `attempt` (from 1) and the next: exponential, capped, and
     jittered upwards from the seed alone.
     """
-    delay = min(
-        float(policy.max_delay_ms), policy.initial_delay_ms * policy.multiplier ** (attempt - 1)
-    )
+    try:
+        delay = policy.initial_delay_ms * policy.multiplier ** (attempt - 1)
+    except OverflowError:
+        delay = float(policy.max_delay_ms if policy.initial_delay_ms else 0)
+    delay = min(delay, float(policy.max_delay_ms))
     fraction = (seed & 0xFFFFFFFF) / 0x1_0000_0000
     return round(delay * (1 + policy.jitter * fraction))
 

@@ -3,12 +3,14 @@
 Read it as a table, first row that applies:
 
     finished                            nothing
-    resumed 3 times without progress    finish: quarantined, ERR_POISON_RUN
-    past its deadline                   finish: failed, ERR_RUN_TIMEOUT
+    resumed 3 times without progress    finish: quarantined, ERR_POISON_RUN (*)
+    past its deadline                   finish: failed, ERR_RUN_TIMEOUT (*)
     something in doubt or failed        let what is under way end, then finish accordingly
     too many rounds                     finish: failed, ERR_TOO_MANY_ROUNDS
     the round has its answer            finish: completed, or partial when steps of it failed
     otherwise                           dispatch every ready step; else wait for the next retry
+
+(*) but ERR_IN_DOUBT if an unsafe step has an intent and no outcome: that is told before all else.
 
 Commands name steps; the shell resolves references, reserves, calls and appends what came of it.
 """
@@ -22,7 +24,7 @@ from datetime import datetime, timedelta
 from ...skills.contracts import InDoubtPolicy
 from ...skills.contracts.values import JsonValue
 from .events import PlannedStep, RunStatus
-from .state import Phase, RunState, Step, ends_run, round_over, round_steps, unreachable
+from .state import Phase, RunState, Step, ends_run, round_over, round_steps, unreachable_steps
 
 POISON_AFTER = 3
 """Activations in a row that died over a run without committing an outcome."""
@@ -64,20 +66,31 @@ def decide(state: RunState, now: datetime) -> tuple[Command, ...]:
     """What to do next. Empty: wait for an outcome that is under way."""
     if state.finished is not None:
         return ()
-    if state.crashes >= POISON_AFTER:
-        return (_poisoned(state),)
     deadline = state.origin.at + timedelta(seconds=state.origin.profile.limits.run_timeout_s)
-    if now >= deadline:
-        limit = state.origin.profile.limits.run_timeout_s
-        message = f"the run took longer than its limit of {limit:g} s"
-        return (Finish(RunStatus.FAILED, "ERR_RUN_TIMEOUT", message),)
+    if (cut := _cut_short(state, now, deadline)) is not None:
+        return (cut,)
     if (ending := _ending(state)) is not None:
-        return () if state.in_flight else (ending,)
+        return (WaitUntil(deadline),) if state.in_flight else (ending,)
     return _work(state, now, deadline)
 
 
+def _cut_short(state: RunState, now: datetime, deadline: datetime) -> Finish | None:
+    """The end of a run that is not let go on; an effect nobody knows of is told before all else."""
+    poisoned = state.crashes >= POISON_AFTER
+    if not poisoned and now < deadline:
+        return None
+    for step in state.steps.values():
+        if step.phase is Phase.IN_DOUBT or (step.intended and step.phase is Phase.OPEN):
+            return _in_doubt(state, step)
+    if poisoned:
+        return _poisoned(state)
+    limit = state.origin.profile.limits.run_timeout_s
+    message = f"the run took longer than its limit of {limit:g} s"
+    return Finish(RunStatus.FAILED, "ERR_RUN_TIMEOUT", message)
+
+
 def _poisoned(state: RunState) -> Finish:
-    hung = sorted(step.spec.id for step in state.steps.values() if _startable(state, step))
+    hung = sorted(step.spec.id for step in _startable(state))
     message = (
         f"{state.crashes} activations in a row died without an outcome; "
         f"under way or next: {', '.join(hung) or 'nothing'}"
@@ -118,21 +131,24 @@ def _answered(state: RunState, answer: JsonValue) -> Finish:
 
 
 def _work(state: RunState, now: datetime, deadline: datetime) -> tuple[Command, ...]:
-    startable = [step for step in state.steps.values() if _startable(state, step)]
+    startable = _startable(state)
     ready = [step for step in startable if step.retry_at is None or step.retry_at <= now]
     dispatches = tuple(_dispatch(state, step) for step in ready)
     waits = [step.retry_at for step in startable if step.retry_at and step.retry_at > now]
     return (*dispatches, WaitUntil(min([*waits, deadline])))
 
 
-def _startable(state: RunState, step: Step) -> bool:
-    """Open, not under way here, and everything it needs has succeeded."""
-    return (
-        step.phase is Phase.OPEN
-        and step.spec.id not in state.in_flight
-        and not unreachable(state, step)
+def _startable(state: RunState) -> list[Step]:
+    """Steps that are open, not under way here, and have everything they need."""
+    lost = unreachable_steps(state)
+    return [
+        step
+        for step_id, step in state.steps.items()
+        if step.phase is Phase.OPEN
+        and step_id not in state.in_flight
+        and step_id not in lost
         and all(needed.phase is Phase.SUCCEEDED for needed in _needs(state, step))
-    )
+    ]
 
 
 def _needs(state: RunState, step: Step) -> Iterator[Step]:

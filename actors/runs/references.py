@@ -1,16 +1,16 @@
 """`{{step.path}}`: how a step uses what earlier steps returned. Pure.
 
 A string that is one reference becomes the value itself, with its type; references inside a longer
-string are rendered into it (strings as they are, everything else as JSON). A path walks objects by
-key and arrays by index: `{{fetch.body}}`, `{{extract.headings.0.text}}`.
+string are rendered into it (strings as they are, everything else as canonical JSON). A path walks
+objects by key and arrays by index: `{{fetch.body}}`, `{{extract.headings.0.text}}`.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 
+from ...cluster.canonical import canonical
 from ...skills.contracts.values import JsonValue
 
 _REFERENCE = re.compile(r"\{\{\s*([a-z][a-z0-9_-]*)((?:\.[^.{}\s]+)*)\s*\}\}")
@@ -47,6 +47,10 @@ def _matches(value: JsonValue) -> Iterator[re.Match[str]]:
             yield from _matches(item)
 
 
+def _is_index(part: str) -> bool:
+    return part.isdecimal() and len(part) < 10
+
+
 def _resolve_text(text: str, outputs: Mapping[str, JsonValue]) -> JsonValue:
     if (whole := _REFERENCE.fullmatch(text.strip())) is not None:
         return _look_up(whole, outputs)
@@ -54,7 +58,7 @@ def _resolve_text(text: str, outputs: Mapping[str, JsonValue]) -> JsonValue:
 
 
 def _render(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else canonical(value).decode()
 
 
 def _look_up(match: re.Match[str], outputs: Mapping[str, JsonValue]) -> JsonValue:
@@ -65,7 +69,7 @@ def _look_up(match: re.Match[str], outputs: Mapping[str, JsonValue]) -> JsonValu
     for part in path.split(".")[1:]:
         if isinstance(value, dict) and part in value:
             value = value[part]
-        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+        elif isinstance(value, list) and _is_index(part) and int(part) < len(value):
             value = value[int(part)]
         else:
             raise UnresolvedReference(f"{match.group(0)}: there is no {part!r} in it")

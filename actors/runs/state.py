@@ -13,6 +13,7 @@ from ...cluster.errors import RunError
 from ...skills.contracts import Effects, JsonValue, RetryPolicy, StructuredOutcome
 from .events import OnError, Plan, PlannedStep, RunFinished, RunStatus, RunSubmitted
 
+_PLANNING = "plan"
 PLANNER_RETRY = RetryPolicy(max_attempts=3, initial_delay_ms=500, max_delay_ms=30_000)
 
 
@@ -117,7 +118,7 @@ def planner_step(state: RunState, number: int) -> Step:
     """The pseudo-step of a planning round, counted from 1: planning is a skill call like others."""
     return Step(
         PlannedStep(
-            id="plan" if number == 1 else f"plan-{number}",
+            id=_PLANNING if number == 1 else f"{_PLANNING}-{number}",
             skill=f"planner.{state.origin.planner}",
             version="1.0.0",
             effects=Effects.READ,
@@ -128,23 +129,49 @@ def planner_step(state: RunState, number: int) -> Step:
     )
 
 
+def is_planning_step(step_id: str) -> bool:
+    """Whether an id belongs to a planning round: no step of a plan may use it."""
+    head, _, number = step_id.partition("-")
+    return head == _PLANNING and (step_id == _PLANNING or number.isdecimal())
+
+
 def round_steps(state: RunState) -> Iterator[Step]:
     """The steps that the current round's plan brought, in plan order."""
     return (step for step in state.steps.values() if step.round == state.round and not step.plans)
 
 
+def unreachable_steps(state: RunState) -> frozenset[str]:
+    """Open steps that will never run because something they need has failed. Linear in the plan:
+    plans may be long chains and wide ladders.
+    """
+    lost = [step_id for step_id, step in state.steps.items() if step.phase is Phase.FAILED]
+    if not lost:
+        return frozenset()
+    waiting: dict[str, list[str]] = {}
+    for step_id, step in state.steps.items():
+        for needed in step.spec.depends_on:
+            waiting.setdefault(needed, []).append(step_id)
+    found: set[str] = set()
+    while lost:
+        for step_id in waiting.get(lost.pop(), ()):
+            if step_id not in found:
+                found.add(step_id)
+                lost.append(step_id)
+    return frozenset(step_id for step_id in found if state.steps[step_id].phase is Phase.OPEN)
+
+
 def unreachable(state: RunState, step: Step) -> bool:
     """Whether a step will never run because something it needs has failed."""
-    return step.phase is Phase.OPEN and any(
-        needed.phase is Phase.FAILED or unreachable(state, needed)
-        for needed in (state.steps[step_id] for step_id in step.spec.depends_on)
-    )
+    return step.spec.id in unreachable_steps(state)
 
 
 def round_over(state: RunState) -> bool:
     """Whether the current round has a plan and each of its steps has come to its end."""
-    return state.plan is not None and all(
-        step.phase in (Phase.SUCCEEDED, Phase.FAILED) or unreachable(state, step)
+    if state.plan is None:
+        return False
+    lost = unreachable_steps(state)
+    return all(
+        step.phase in (Phase.SUCCEEDED, Phase.FAILED) or step.spec.id in lost
         for step in round_steps(state)
     )
 

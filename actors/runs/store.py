@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from ...cluster import faults
-from ...cluster.canonical import canonical
+from ...cluster.canonical import canonical, readable
 from ...cluster.errors import Blame, InputError
 from ...cluster.ids import new_id, new_trace_id
 from ...cluster.postgres import Database, Row
@@ -148,7 +148,7 @@ class RunStore:
         content = await self._database.fetch_value(QUERIES.read_blob, tenant, run_id, digest)
         if content is None:
             raise RunNotFound(f"run {run_id} has no value {digest}")
-        return json.loads(content)
+        return readable(json.loads(content))
 
     async def heads(self, run_ids: Iterable[UUID]) -> dict[UUID, int]:
         """The last sequence number of each of these runs."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from json import dumps, loads
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import psutil
 from ...cluster.environment import cluster_environment
 from ...cluster.errors import EngineError
 from ...cluster.settings import Settings, load
+from .output import Json
 
 _STEPS = {
     "postgres": "Postgres",
@@ -53,8 +54,14 @@ class NodeRefused(EngineError):
         self.next_action = context.get("next_action", self.next_action)  # type: ignore[misc]
 
 
-def up(*, json_: bool = False) -> int:
-    """Start AOS on this machine and leave it running; a second `aos up` finds the first."""
+def up(*, json: Json = False) -> int:
+    """Start AOS on this machine and leave it running; a second `aos up` finds the first.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    """
     settings = load()
     began = time.monotonic()
     found = running(settings)
@@ -62,27 +69,33 @@ def up(*, json_: bool = False) -> int:
         for fact in start_node(settings):
             if "ready" in fact:
                 found = fact["ready"]
-            elif not json_:
+            elif not json:
                 print(f"  {_STEPS.get(fact['step'], fact['step']):<17} {fact.get('detail', '')}")
         note = f"AOS is up after {time.monotonic() - began:.1f} s."
     else:
         note = "AOS is up already."
-    if json_:
-        print(json.dumps(found))
+    if json:
+        print(dumps(found))
     else:
         print(note)
         print(_where(settings, found or {}))
     return 0
 
 
-def down(*, json_: bool = False) -> int:
-    """Stop AOS on this machine. Unfinished runs go on at the next `aos up`."""
+def down(*, json: Json = False) -> int:
+    """Stop AOS on this machine. Unfinished runs go on at the next `aos up`.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    """
     settings = load()
     began = time.monotonic()
     stopped = stop_node(settings)
     seconds = round(time.monotonic() - began, 2)
-    if json_:
-        print(json.dumps({"stopped": stopped, "seconds": seconds}))
+    if json:
+        print(dumps({"stopped": stopped, "seconds": seconds}))
     else:
         print(f"AOS is down after {seconds:.1f} s." if stopped else "AOS was not up.")
     return 0
@@ -91,7 +104,7 @@ def down(*, json_: bool = False) -> int:
 def running(settings: Settings) -> dict[str, Any] | None:
     """What the node of this home says of itself, if it runs."""
     try:
-        info = json.loads((settings.home / "node.json").read_text())
+        info = loads((settings.home / "node.json").read_text())
     except (FileNotFoundError, ValueError):
         return None
     return info if _node(info.get("pid", 0)) is not None else None
@@ -118,7 +131,7 @@ def start_node(settings: Settings) -> Iterator[dict[str, Any]]:
     assert process.stdout is not None  # noqa: S101 - it is a pipe, as asked for
     with process.stdout:
         for line in process.stdout:
-            fact: dict[str, Any] = json.loads(line)
+            fact: dict[str, Any] = loads(line)
             if "failed" in fact:
                 process.wait()
                 raise NodeRefused(

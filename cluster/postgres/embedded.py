@@ -25,7 +25,7 @@ from .programs import Programs
 _READY_SECONDS = 120.0
 _LOCK_SECONDS = 180.0
 _ALIVE_SECONDS = 1.0
-_CONNECT_SECONDS = 1.0
+_PATIENCE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,15 @@ class EmbeddedPostgres:
             # Again, under the lock: another process may have made the data directory meanwhile.
             account = server_account(layout.data, self._os_user)
             deadline = time.monotonic() + _READY_SECONDS
+            patience = _PATIENCE_SECONDS
             while True:
-                # A server that is just going down is awaited, and then followed by another.
+                # A server that is just going down is awaited, and then followed by another. Each
+                # round is more patient: this machine may be slow rather than that server dying.
                 launched = postmaster.find(layout.data) is not None or self._launch(account)
-                trouble = self._connection_trouble()
+                trouble = self._connection_trouble(patience)
                 if trouble is None:
                     return layout.dsn
+                patience = min(2 * patience, 5.0)
                 if time.monotonic() > deadline:
                     reason = trouble if launched else f"others use the data directory, {trouble}"
                     raise layout.failed(f"the server accepts no connection: {reason}")
@@ -139,13 +142,13 @@ class EmbeddedPostgres:
             except OSError as error:  # a full disk, a file system that is read-only, …
                 raise EmbeddedPostgresFailed(f"{error.strerror}: {error.filename}") from error
 
-    def _connection_trouble(self) -> str | None:
-        """Why the server accepts no connection within a second; None if it does."""
+    def _connection_trouble(self, seconds: float) -> str | None:
+        """Why the server accepts no connection within `seconds`; None if it does."""
         layout = self._layout
 
         async def connect() -> None:
             async with Database(layout.dsn, application_name="aos-start") as database:
-                await database.wait_ready(_CONNECT_SECONDS)
+                await database.wait_ready(seconds)
 
         try:
             asyncio.run(connect())

@@ -66,8 +66,8 @@ class RunLife:
         self.now = self.wake_at = START
         self.flying: dict[str, Dispatch] = {}
         self.keys: dict[str, str] = {}
-        self.state = fold(RUN, self.journal)
-        self.record(RunStarted(at=self.now, epoch=1))
+        self.epoch = 0
+        self.take_up()
 
     @property
     def ledger(self) -> Ledger:
@@ -151,11 +151,19 @@ class RunLife:
         if command.step.effects is not Effects.PURE:
             self.commit()
 
+    def take_up(self) -> None:
+        """An activation finds the run as it is on disk."""
+        self.epoch += 1
+        self.state, self.buffer, self.flying = fold(RUN, self.journal), [], {}
+        if self.state.epoch == 0:
+            self.record(RunStarted(at=self.now, epoch=self.epoch))
+        else:
+            self.record(RunResumed(at=self.now, epoch=self.epoch))
+            self.commit()
+
     def crash(self) -> None:
         """The process dies with its buffer, and the next activation takes the run up."""
-        self.state, self.buffer, self.flying = fold(RUN, self.journal), [], {}
-        self.record(RunResumed(at=self.now, epoch=self.state.epoch + 1))
-        self.commit()
+        self.take_up()
 
     def later(self, seconds: float) -> None:
         """Time passes."""

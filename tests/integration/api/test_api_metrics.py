@@ -126,7 +126,7 @@ async def test_what_was_counted_from_an_old_cursor_is_not_saved_over_newer_count
 ) -> None:
     slow, fast = Scrape(database), Scrape(database)
     await whole_run(await submit())
-    save, outcomes = Scrape._save, list[bool]()  # noqa: SLF001 - the instant between two statements
+    save, outcomes = Scrape._save, list[bool]()
 
     async def overtaken(self: Scrape, known: Counted, further: Counted) -> bool:
         if self is slow and not outcomes:

@@ -1,4 +1,4 @@
-"""Servers that a test may crash."""
+"""Servers that a test may crash, and a table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aos.cluster.postgres import EmbeddedPostgres
+from aos.cluster.postgres import Database, EmbeddedPostgres
 
 Homes = Callable[[], AbstractContextManager[Path]]
 
@@ -33,3 +33,11 @@ async def crash_server(crash_home: Path) -> EmbeddedPostgres:
     server = EmbeddedPostgres(crash_home)
     await server.start()
     return server
+
+
+@pytest.fixture
+async def table(database: Database) -> None:
+    """The table `thing` of this test's database, empty."""
+    await database.execute(
+        "CREATE TABLE thing (id int PRIMARY KEY, size int NOT NULL CHECK (size > 0))"
+    )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.strategies import json_objects, json_values, step_ids
+from tests.support.strategies import json_objects, json_values, safe_integers, step_ids
 
 from aos.actors.runs.references import UnresolvedReference, referenced, resolve
 from aos.cluster.canonical import canonical
@@ -127,7 +127,7 @@ def test_content_that_looks_like_a_reference_is_content(value: Any, other: str) 
     assert resolve("It says: {{fetch.page}}", outputs) == f"It says: {lure['page']}"
 
 
-@given(templates, st.dictionaries(st.sampled_from("abc"), st.integers()))
+@given(templates, st.dictionaries(st.sampled_from("abc"), safe_integers))
 def test_every_reference_is_replaced_or_the_value_refused(template: Any, outputs: Any) -> None:
     if referenced(template) <= outputs.keys():
         assert referenced(resolve(template, outputs)) == frozenset()

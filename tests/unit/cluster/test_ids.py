@@ -52,6 +52,7 @@ def test_every_id_of_an_instant_lies_between_its_floor_and_the_next(
     instant: datetime, random: int
 ) -> None:
     floor = id_floor(instant)
+    assert (floor.version, floor.variant) == (7, RFC_4122)
     # RFC 9562, 5.7: 48 bits of time, the version, 12 random bits, the variant, 62 random bits
     high, low = divmod(random, 2**62)
     made = UUID(int=(floor.int >> 80 << 80) | (7 << 76) | (high << 64) | (0b10 << 62) | low)

@@ -1,0 +1,179 @@
+"""Writes the reference pages that are made from the code: `python docs/generate.py`.
+
+`tests/acceptance/test_docs.py` compares what is committed with what this would write.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from typing import Any
+
+from pydantic import AliasChoices, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+import aos
+from aos.cluster.errors import REGISTRY
+from aos.cluster.settings import Settings
+from aos.skills.contracts import TAXONOMY
+
+REFERENCE = Path(__file__).parent / "reference"
+
+_FAMILIES = {
+    "AOS-1": "Input: what was sent cannot be accepted",
+    "AOS-2": "Access: who is asking, and what they may do",
+    "AOS-3": "Runs and agents",
+    "AOS-4": "Supervision: activations, leases, restarts",
+    "AOS-5": "Storage: Postgres, migrations, the data directory",
+    "AOS-6": "Engine: Ray, processes, ports",
+}
+
+SETTINGS: dict[str, str] = {
+    "home": "Where everything of this installation lies. Keep it short: a Unix socket's path is "
+    "in it. As root it is `/var/lib/aos`, else the user's data directory.",
+    "database_url": "A Postgres of your own. Without it AOS runs an embedded one.",
+    "postgres_os_user": "Who the embedded Postgres runs as when AOS is started by root. Without "
+    "it: `postgres`, else `nobody`.",
+    "http_host": "Where the HTTP front listens. It speaks plain HTTP.",
+    "http_port": "Its port; 0 takes any free one.",
+    "http_body_limit": "The largest request body, in bytes.",
+    "ray_address": "A running Ray cluster to join. Without it `aos up` starts a local one.",
+    "ray_namespace": "The Ray namespace of AOS's actors.",
+    "ray_cpus": "CPUs that the local Ray counts. Without it: those of the machine.",
+    "ray_dashboard": "Whether the local Ray has its dashboard. Ray jobs need it.",
+    "ray_dashboard_port": "Its port; another free one is taken if it is in use.",
+    "ray_object_store_bytes": "Ray's object store, in bytes. Payloads lie in Postgres: small is "
+    "enough.",
+    "agent_warm_hosts": "Blank agent processes kept ready, so that an activation does not wait for "
+    "one.",
+    "agent_max_hosts": "How many agents may be active at once.",
+    "agent_idle_seconds": "An agent without a run for so long is passivated: its process ends.",
+    "skill_spare_workers": "Idle skill processes kept ready.",
+    "agent_parallel_steps": "Steps of one agent that run at once, over all of its runs.",
+    "rescue_interval": "Seconds between two looks for unfinished runs that nobody executes.",
+    "blob_threshold": "Values over so many bytes are stored by content hash, beside the journal.",
+    "private_hosts_allowed": "`host:port` pairs that are not public and may be fetched all the "
+    'same; in the environment a JSON list, such as `["127.0.0.1:8900"]`.',
+    "anthropic_api_key": "With it, agents whose planner is `auto` plan with Claude.",
+    "anthropic_base_url": "Another endpoint that speaks Anthropic's protocol.",
+    "anthropic_model": "The model used where neither step nor agent names one.",
+    "log_level": "`debug`, `info`, `warning` or `error`.",
+}
+"""What each setting is for. A setting without a sentence here cannot be documented: KeyError."""
+
+
+def errors_page() -> str:
+    """`reference/errors.md`: the registry of errors and the taxonomy of outcomes."""
+    for module in walk_packages(aos.__path__, "aos."):
+        import_module(module.name)
+    lines = [
+        "# Errors and outcome codes",
+        "",
+        "_Made by `docs/generate.py` from the code. Do not edit._",
+        "",
+        "A code never changes its meaning. There are two kinds: **errors** (`AOS-…`) are what AOS",
+        "refuses or cannot do, as HTTP problems and on the command line; **outcome codes** (`OK`,",
+        "`ERR_…`) are how an attempt of a step, or a whole run, ended: data in the journal.",
+        "",
+        "*Again* says whether doing the same once more can help. *Blame* says whose move it is.",
+        "",
+        "## Errors",
+    ]
+    for prefix, title in _FAMILIES.items():
+        lines += ["", f"### {title}", "", *_table("code", "title", "what to do", "again", "blame")]
+        lines += [
+            _row(code, cls.title, cls.next_action, _again(cls.retryable), cls.blame.value)
+            for code, cls in sorted(REGISTRY.items())
+            if code.startswith(prefix) and cls.__module__.startswith("aos.")
+        ]
+    lines += ["", "## Outcome codes"]
+    for category in dict.fromkeys(row.category for row in TAXONOMY.values()):
+        heading = category.value.replace("_", " ")
+        lines += ["", f"### {heading}", ""]
+        lines += _table("code", "what to do", "again", "severity", "blame")
+        lines += [
+            _row(row.code, row.next_action, _again(row.retryable), row.severity, row.blame.value)
+            for row in TAXONOMY.values()
+            if row.category is category
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def configuration_page() -> str:
+    """`reference/configuration.md`: every setting."""
+    lines = [
+        "# Configuration",
+        "",
+        "_Made by `docs/generate.py` from the code. Do not edit._",
+        "",
+        "Settings come from the environment and from `$AOS_HOME/aos.toml`; the environment wins.",
+        "In the file a setting has its plain name (`http_port = 8790`), and a name that does not",
+        "exist is refused (AOS-1001). A misspelt name in the environment is not noticed: it is just",
+        "another variable.",
+        "",
+        "`aos up` hands its environment to all processes that it starts, so a change needs",
+        "`aos down` and `aos up`. Times are seconds.",
+        "",
+        *_table("setting", "environment", "default", "meaning"),
+    ]
+    lines += [
+        f"| `{name}` | {_variables(name, field)} | {_default(field)} | {SETTINGS[name]} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    lines += [
+        "",
+        "Three variables are no settings:",
+        "",
+        *_table("environment", "meaning"),
+        "| `AOS_URL` | Which AOS the command line and the SDK talk to. "
+        "Without it: the one of `$AOS_HOME`. |",
+        "| `AOS_API_KEY` | The key for it. Without it, for an AOS of this machine: "
+        "`$AOS_HOME/credentials`. |",
+        "| `AOS_FAULTS_DIR` | For tests of AOS only: where fault points are armed. |",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"errors.md": errors_page, "configuration.md": configuration_page}
+"""Every generated page by its file name."""
+
+
+def main() -> None:
+    """Write all pages."""
+    for name, page in PAGES.items():
+        (REFERENCE / name).write_text(page())
+
+
+def _table(*columns: str) -> list[str]:
+    return [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+
+
+def _row(code: str, *cells: str) -> str:
+    return f"| `{code}` | {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _again(retryable: bool) -> str:
+    return "yes" if retryable else "no"
+
+
+def _variables(name: str, field: FieldInfo) -> str:
+    alias = field.validation_alias
+    names = [f"AOS_{name}".upper()]
+    if isinstance(alias, AliasChoices):
+        names = [str(choice) for choice in alias.choices if str(choice).isupper()]
+    return ", ".join(f"`{variable}`" for variable in names)
+
+
+def _default(field: FieldInfo) -> str:
+    value: Any = field.default
+    if value is PydanticUndefined:
+        return "see right"
+    if value is None or value == () or isinstance(value, SecretStr):
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+if __name__ == "__main__":
+    main()
