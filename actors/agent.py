@@ -56,10 +56,11 @@ class AgentActor:
         self._activation: _Activation | None = None
 
     async def prepare(self) -> dict[str, Any]:
-        """Become warm: settings read, database connected, one task sent through Ray. May fail."""
+        """Become warm: settings and skills read, database connected, one task sent through Ray."""
         settings = self._ready()
         async for _ in stream(PREPARE, "0", TaskOptions(name="prepare", cpus=0.5)):
             pass
+        registry().catalog()
         await self._connected(settings).fetch_value("SELECT 1")
         return {"pid": os.getpid(), "node": own_node()}
 

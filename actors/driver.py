@@ -16,6 +16,7 @@ from typing import Protocol
 from ..cluster import faults
 from ..cluster.clock import Clock
 from ..cluster.postgres import DatabaseUnavailable
+from ..cluster.telemetry import logger
 from ..skills.call import SkillCall
 from ..skills.contracts import Effects, JsonValue, SkillDescriptor, StructuredOutcome
 from .caller import Caller
@@ -36,6 +37,8 @@ from .runs.journal import Append
 from .runs.machine import Dispatch, Finish, WaitUntil, decide
 from .runs.references import UnresolvedReference, resolve
 from .runs.state import RunState, dispatched
+
+log = logger(__name__)
 
 _QUIET = 0.05
 """Seconds without an outcome after which buffered events are committed for people to see."""
@@ -138,6 +141,7 @@ class RunDriver:
         if self._urgent:
             await self._commit()
         for command in starts:
+            log.debug("step dispatched", step=command.step.id, attempt=command.attempt)
             self.state = dispatched(self.state, command.step.id)
             task = asyncio.create_task(self._perform(command), name=command.step.id)
             self._calls.add(task)

@@ -7,10 +7,10 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import cache
-from importlib import import_module
 
 from ..cluster.settings import Settings, load
 from ..skills.call import Progress, SkillCall, SkillEvent
+from ..skills.contracts import JsonObject
 from ..skills.executor import execute
 from ..skills.registry import Registry, default_registry
 
@@ -18,6 +18,11 @@ PERFORM = f"{__name__}:perform"
 PREPARE = f"{__name__}:prepare"
 
 _NICENESS = 5
+_REHEARSAL: dict[str, JsonObject] = {
+    "http_call": {"url": "http://[::1]:1/", "timeout_s": 1},
+    "html_extract": {"html": "<h1>Rehearsal</h1>"},
+    "llm_invoke": {"prompt": "Rehearse."},
+}
 _PLANNERS = ("aos.actors.planning.rules", "aos.actors.planning.claude")
 
 
@@ -46,16 +51,23 @@ def perform(payload: str) -> Iterator[tuple[str, str]]:
 
 
 def prepare(hold: str) -> Iterator[str]:
-    """Import what the built-in skills need, so that no run's first step waits for it; then hold the
-    process for `hold` seconds, so that calls made together get a process each.
+    """Make one harmless call of each kind, so that no run's first step waits for imports, TLS or an
+    event loop; then hold the process for `hold` seconds, so that calls made together get a process
+    each. Nothing leaves the machine: the address is one that the guard refuses.
     """
-    for module in ("httpx", "selectolax.lexbor"):
-        import_module(module)
-    registry()
-    _settings()
-    _loop()
+    for name, params in _REHEARSAL.items():
+        for _ in perform(_rehearsed(name, params)):
+            pass
     yield "ready"
     time.sleep(float(hold))
+
+
+def _rehearsed(name: str, params: JsonObject) -> str:
+    return SkillCall(
+        run_id="rehearsal", step_id=name, attempt=1, skill=name, version="", params=params,
+        idempotency_key="rehearsal", seed=0, permissions=("network:outbound", "model:invoke"),
+        model="scripted", tenant="rehearsal", trace_id="0" * 32,
+    ).model_dump_json()  # fmt: skip
 
 
 async def _next(events: AsyncIterator[SkillEvent]) -> SkillEvent | None:

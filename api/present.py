@@ -182,6 +182,7 @@ def _finished(event: RunFinished) -> dict[str, Any]:
         "code": event.code,
         "message": event.message,
         "answer": event.answer,
+        "large": event.large,
     }
 
 

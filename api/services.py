@@ -11,7 +11,9 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
 from ..actors.roster import AgentStore
+from ..actors.runs.events import RunFinished
 from ..actors.runs.store import Recorded, RunStore
+from ..actors.runs.values import restore
 from ..cluster.identity import Principal, Role
 from ..cluster.postgres import Database
 from ..cluster.settings import Settings
@@ -63,7 +65,16 @@ class Services:
             if not page:
                 break
             journal.extend(page)
-        return run_view(row, journal[: row["last_seq"]])
+        journal = journal[: row["last_seq"]]
+        view = run_view(row, journal)
+        ended = journal[-1].event if journal else None
+        if isinstance(ended, RunFinished) and ended.large:
+            contents = {
+                digest: await self.runs.blob(tenant, run_id, digest)
+                for digest in set(ended.large.values())
+            }
+            view = view.model_copy(update={"answer": restore(ended.answer, ended.large, contents)})
+        return view
 
 
 def version() -> str:

@@ -13,8 +13,23 @@ from pathlib import Path
 
 from .settings import Settings
 
-PRELOADED = ("pydantic", "asyncpg", "structlog", "aos.actors.agent", "aos.actors.worker")
+PRELOADED = (
+    "pydantic",
+    "asyncpg",
+    "structlog",
+    "httpx",
+    "selectolax.lexbor",
+    "aos.actors.agent",
+    "aos.actors.worker",
+    "aos.skills.builtin.http_exchange",
+    "aos.skills.builtin.html_page",
+)
 """Imported by each worker process before it is needed, so that no run waits for an import."""
+
+
+def ray_directory(settings: Settings) -> Path:
+    """Where Ray keeps sockets and logs: short on purpose, since socket paths end at 107 bytes."""
+    return Path("/tmp") / f"aos-ray-{settings.instance}"  # noqa: S108 - see above
 
 
 def cluster_environment(settings: Settings) -> dict[str, str]:

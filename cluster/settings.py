@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     agent_warm_hosts: int = Field(default=2, ge=0, le=64)
     agent_max_hosts: int = Field(default=64, ge=1)
     agent_idle_seconds: float = Field(default=120.0, gt=0)
-    skill_spare_workers: int = Field(default=4, ge=0, le=256)
+    skill_spare_workers: int = Field(default=6, ge=0, le=256)
     """Idle worker processes kept ready: a step that finds none waits half a second for one."""
     agent_parallel_steps: int = Field(default=4, ge=1, le=256)
 
@@ -94,6 +94,12 @@ class Settings(BaseSettings):
     anthropic_model: str = "claude-sonnet-5-5"
 
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("anthropic_api_key", "anthropic_base_url", "database_url", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        """`NAME=` in a shell or a compose file means: not set."""
+        return None if value == "" else value
 
     @field_validator("home")
     @classmethod

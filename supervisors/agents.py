@@ -18,6 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from ..cluster import faults
+from ..cluster.engine import ActorRef
 from ..cluster.errors import AosError
 from ..cluster.exits import Exit
 from ..cluster.postgres import Database, DatabaseUnavailable, dsn_of
@@ -64,17 +65,19 @@ class Activator:
         self._store = store
         self.adoptable: dict[str, ActiveAgent] = {}
         self._epochs: dict[str, int] = {}
+        self._manager: ActorRef | None = None
 
     async def start(self, spec: ChildSpec) -> ActiveAgent:
         """Adopt the agent if it lives from before, else activate it anew."""
         if (alive := self.adoptable.pop(spec.id, None)) is not None:
             self._epochs[spec.id] = alive.activation.epoch
             return alive
-        host = await take_host()
+        host, self._manager = await take_host(self._manager)
         try:
             faults.point("supervisor.activating")
+            seen = self._epochs.pop(spec.id, None)
             activation = await self._store.activate(
-                UUID(spec.id), host.ref.name, host.pid, host.node
+                UUID(spec.id), host.ref.name, host.pid, host.node, seen=seen
             )
             await host.ref.call(
                 "activate", spec.id, activation.tenant, activation.epoch, timeout=_ACTIVATE_SECONDS

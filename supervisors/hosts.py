@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ..actors.worker import PREPARE
-from ..cluster.engine import ActorOptions, ActorRef, TaskOptions, find, spawn, stream
+from ..cluster.engine import ActorGone, ActorOptions, ActorRef, TaskOptions, find, spawn, stream
 from ..cluster.errors import AosError, Blame, SupervisionError
 from ..cluster.exits import Exit, ExitReason
 from ..cluster.ids import new_id
@@ -69,12 +70,17 @@ class Host:
                 return Exit(ExitReason.NODE_LOST, error.detail)
 
 
-async def take_host() -> Host:
-    """A blank host from the manager. Raises `NoHosts`."""
+async def take_host(manager: ActorRef | None) -> tuple[Host, ActorRef]:
+    """A blank host, and the manager it came from: to be given back with the next call, which saves
+    a look-up. A manager that has died is looked up again. Raises `NoHosts`.
+    """
+    if manager is not None:
+        with suppress(ActorGone):
+            return _host(await manager.call("take", timeout=_PREPARE_SECONDS)), manager
     manager = find(actor_name(HOSTS))
     if manager is None:
         raise NoHosts("the host manager is being restarted")
-    return _host(await manager.call("take", timeout=_PREPARE_SECONDS))
+    return _host(await manager.call("take", timeout=_PREPARE_SECONDS)), manager
 
 
 async def living_hosts() -> list[tuple[Host, dict[str, Any]]]:
@@ -108,6 +114,7 @@ class HostManager:
         self._warm: list[Host] = []
         self._taken: dict[str, Host] = {}
         self._changed = asyncio.Event()
+        self._ready = False
 
     async def start(self) -> dict[str, Any]:
         """Begin to fill the pool. Asking again changes nothing."""
@@ -138,7 +145,12 @@ class HostManager:
 
     async def report(self) -> dict[str, Any]:
         """Numbers for the tree."""
-        return {"pid": os.getpid(), "warm": len(self._warm), "taken": len(self._taken)}
+        return {
+            "pid": os.getpid(),
+            "warm": len(self._warm),
+            "taken": len(self._taken),
+            "ready": self._ready,
+        }
 
     async def watch(self) -> None:
         """Never answer."""
@@ -155,6 +167,7 @@ class HostManager:
         """
         while True:
             self._changed.clear()
+            self._ready = False
             try:
                 while len(self._warm) < self._settings.agent_warm_hosts:
                     self._warm.append(await self._make())
@@ -163,7 +176,9 @@ class HostManager:
                 log.error("cannot make processes", detail=error.detail)
                 await asyncio.sleep(_REFILL_PAUSE)
                 continue
+            self._ready = not self._changed.is_set()
             await self._changed.wait()
+            self._ready = False
             await asyncio.sleep(_SETTLE_SECONDS)
 
     async def _fill_workers(self) -> None:

@@ -55,9 +55,14 @@ class ActivationStore:
         )
         return self._epoch
 
-    async def activate(self, agent_id: UUID, host: str, pid: int, node: str) -> Activation:
-        """Raise the agent's epoch in favour of a host. Raises `ActivationLost`."""
-        seen = await self._database.fetch_value(QUERIES.seen_epoch, agent_id)
+    async def activate(
+        self, agent_id: UUID, host: str, pid: int, node: str, *, seen: int | None = None
+    ) -> Activation:
+        """Raise the agent's epoch in favour of a host. Raises `ActivationLost` if it is not the one
+        that was `seen`; without one it is looked up.
+        """
+        if seen is None:
+            seen = await self._database.fetch_value(QUERIES.seen_epoch, agent_id)
         row = await self._database.fetch_one(
             QUERIES.activate, self._supervisor, self._epoch, agent_id, seen or 0, host, pid, node
         )

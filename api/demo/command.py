@@ -17,6 +17,7 @@ import psutil
 from rich.console import Console
 from rich.rule import Rule
 
+from ...cluster.environment import ray_directory
 from ...cluster.settings import Settings, load
 from ...skills.contracts import AgentProfile
 from ..cli.lifecycle import running, start_node, stop_node
@@ -86,6 +87,7 @@ def _own_home(site: DemoSite) -> Generator[Settings]:
     finally:
         stop_node(settings)
         shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(ray_directory(settings), ignore_errors=True)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

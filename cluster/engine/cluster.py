@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..environment import ray_directory
 from ..settings import Settings
 from .errors import ClusterStartFailed, ClusterUnreachable
 from .ray_api import api as ray
@@ -35,7 +36,7 @@ def start(settings: Settings) -> ClusterInfo:
     store is small (payloads live in Postgres). The process must have been started with
     `cluster_environment`. Raises `ClusterStartFailed`.
     """
-    temp = Path("/tmp") / f"aos-ray-{settings.instance}"  # noqa: S108 - short on purpose: unix socket paths end at 107 bytes
+    temp = ray_directory(settings)
     if os.environ.get("RAY_AUTH_TOKEN_PATH") != str(settings.home / "ray-token"):
         raise ClusterStartFailed("this process was not given the cluster's environment")
     _prune_sessions(temp)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -15,6 +16,8 @@ import pytest
 from tests.support.running import own_home
 
 from aos.api.demo.site import DemoSite
+from aos.cluster.postgres import Database, dsn_of
+from aos.cluster.settings import load
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -127,14 +130,9 @@ def test_postgres_cannot_be_reached(home: Path) -> None:
 
 
 def test_the_data_directory_is_of_a_newer_version(node: dict[str, str], home: Path) -> None:
-    from aos.cluster.postgres import Database, dsn_of
-    from aos.cluster.settings import load
-
     async def write(statement: str) -> None:
         async with Database(dsn_of(load())) as database:
             await database.execute(statement)
-
-    import asyncio
 
     future = "INSERT INTO schema_migrations (version, name, checksum) VALUES (9999, 'f', 'x')"
     asyncio.run(write(future))
@@ -166,6 +164,6 @@ def test_down_leaves_nothing_and_up_finds_everything(node: dict[str, str], home:
 def test_a_setting_that_does_not_exist_is_refused(home: Path) -> None:
     with own_home() as other:
         (other / "aos.toml").write_text("agent_warm_hots = 3\n")
-        printed = aos("up", expect=1)
+        printed = aos("up", expect=2)
     assert "AOS-1001" in printed
     assert re.search(r"agent_warm_hots", printed)

@@ -99,3 +99,10 @@ def test_the_stream_tells_the_story_in_order(aos: RunningAos, agent: str) -> Non
     assert [event.seq for event in aos.client.runs.events(run.id, after=2)] == list(
         range(3, len(events) + 1)
     )
+
+
+def test_a_large_answer_is_given_back_whole(aos: RunningAos, agent: str) -> None:
+    run = ended(aos, agent, f"Fetch {aos.site.url('/large')}")
+    assert run.status == "completed"
+    assert isinstance(run.answer, str)
+    assert run.answer.count("ebb and flow") == 10_000

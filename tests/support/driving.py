@@ -90,7 +90,8 @@ class World:
         )  # fmt: skip
         # What a call's task dies of is for the test to see by its consequences, not for the log.
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-        self._drive = asyncio.create_task(RunDriver(self.state, environment).drive())
+        driver = RunDriver(self.state, environment, wary=self.epoch > 1)  # as the agent does
+        self._drive = asyncio.create_task(driver.drive())
         return self._drive
 
     async def drive(self) -> RunState:

@@ -210,6 +210,32 @@ async def test_a_buffered_pure_outcome_may_be_lost_and_is_computed_again() -> No
     assert [call.idempotency_key for call in world.calls["t"]] == [f"{world.state.run_id}/t/1"] * 2
 
 
+async def test_a_later_activation_begins_a_run_on_disk_before_it_goes_on() -> None:
+    """Who was here before may have died over this run; if we do too, it must be counted."""
+    world = World(answer=42)
+    world.epoch = 2
+    await world.drive()
+    assert world.log == [
+        ("commits", ["run_started"]),
+        ("calls", "plan"),
+        ("commits", ["settled plan", "run_finished"]),
+    ]
+
+
+async def test_a_run_that_kills_its_process_at_once_is_poison_too() -> None:
+    world = World(a_step("a"))
+    for _ in range(5):
+        world.replies["plan"] = [RuntimeError("this kills the process")]
+        world.begin()
+        await world.settled()
+        if world.state.finished is not None:
+            break
+        await world.crash()
+    assert world.state.status is RunStatus.QUARANTINED
+    assert world.state.finished is not None
+    assert world.state.finished.code == "ERR_POISON_RUN"
+
+
 # being fenced off
 
 

@@ -96,6 +96,12 @@ def test_the_last_attempt_fails_the_step() -> None:
     run = planned(retry=RetryPolicy(max_attempts=2, jitter=0))
     assert run.settled("a", transient())["a"].phase is Phase.OPEN
     assert run.settled("a", transient())["a"].phase is Phase.FAILED
+    assert run["a"].retry_at is None
+
+
+def test_a_round_that_failed_for_good_is_the_last_one() -> None:
+    run = History().started().planned(step("a"), answer=None).settled("a", permanent())
+    assert (run.state.round, list(run.state.steps)) == (1, ["plan", "a"])
 
 
 def test_retries_wait_exponentially_up_to_a_bound() -> None:

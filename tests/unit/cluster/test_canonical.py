@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.strategies import SAFE, finite, json_values, safe_integers
 
-from aos.cluster.canonical import NotCanonical, bytes_hash, canonical, content_hash
+from aos.cluster.canonical import NotCanonical, bytes_hash, canonical, content_hash, readable
 
 # RFC 8785, appendix B: the bits of a double, and how it is written.
 NUMBERS = {
@@ -123,6 +123,17 @@ def test_the_order_in_which_an_object_was_made_does_not_matter(value: Any) -> No
 def test_what_has_no_canonical_form_is_refused(value: object, wrap: Any) -> None:
     with pytest.raises(NotCanonical):
         canonical(wrap(value))
+
+
+@given(anything)
+def test_what_was_written_and_read_back_can_be_written_again(value: Any) -> None:
+    written = canonical(value)
+    assert canonical(readable(json.loads(written))) == written
+
+
+def test_only_numbers_that_were_floats_are_read_as_such() -> None:
+    read = readable(json.loads(canonical({"n": [SAFE, -SAFE, True, 1e17, float(2**53), "1"]})))
+    assert [type(each) for each in read["n"]] == [int, int, bool, float, float, str]
 
 
 def test_a_value_that_contains_itself_is_refused() -> None:
