@@ -62,6 +62,17 @@ def own_home(**environment: str) -> Iterator[Path]:
     """
     home = Path(tempfile.mkdtemp(prefix="aos-", dir="/tmp"))
     home.chmod(0o711)
+    try:
+        with _in_home(home, environment):
+            yield home
+    finally:
+        with _in_home(home, environment), suppress(InvalidSettings):  # some tests break them
+            shutil.rmtree(ray_directory(load()), ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _in_home(home: Path, environment: dict[str, str]) -> Iterator[None]:
     foreign = ("AOS_URL", "AOS_API_KEY", "DATABASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
     ours = {
         "AOS_HOME": str(home),
@@ -73,31 +84,36 @@ def own_home(**environment: str) -> Iterator[Path]:
         for name in foreign:
             os.environ.pop(name, None)
         os.environ.update(ours)
-        try:
-            yield home
-        finally:
-            with suppress(InvalidSettings):  # some tests break them on purpose
-                shutil.rmtree(ray_directory(load()), ignore_errors=True)
-            shutil.rmtree(home, ignore_errors=True)
+        yield
 
 
 @contextmanager
 def running_aos(site: DemoSite, **environment: str) -> Iterator[RunningAos]:
-    """AOS from start to stop."""
-    with own_home(AOS_PRIVATE_HOSTS_ALLOWED=f'["{site.address}"]', **environment) as home:
-        faults = home / "faults"
-        faults.mkdir()
-        os.environ["AOS_FAULTS_DIR"] = str(faults)
+    """AOS from start to stop. The environment is its own: tests that run meanwhile keep theirs."""
+    home = Path(tempfile.mkdtemp(prefix="aos-", dir="/tmp"))
+    home.chmod(0o711)
+    faults = home / "faults"
+    faults.mkdir()
+    given = {
+        "AOS_PRIVATE_HOSTS_ALLOWED": f'["{site.address}"]',
+        "AOS_FAULTS_DIR": str(faults),
+        **environment,
+    }
+    with _in_home(home, given):
         settings = load()
-        try:
+    try:
+        with _in_home(home, given):
             for _ in start_node(settings):
                 pass
             info = running(settings)
             assert info is not None
-            with AosClient() as client:
-                yield RunningAos(settings, client, site, faults, info)
-        finally:
-            stop_node(settings)
+            client = AosClient()
+        with client:
+            yield RunningAos(settings, client, site, faults, info)
+    finally:
+        stop_node(settings)
+        shutil.rmtree(ray_directory(settings), ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def kill(pid: int) -> None:
