@@ -29,6 +29,7 @@ from aos.cluster.settings import load
 from aos.skills.contracts import AgentProfile
 
 OUT = Path(__file__).with_name("out") / "figures.json"
+_SETTLE_SECONDS = 1.0
 TARGETS: dict[str, float] = {
     "up_s": 15,
     "down_s": 5,
@@ -41,7 +42,7 @@ TARGETS: dict[str, float] = {
 
 def main() -> None:
     figures: dict[str, float] = {}
-    figures |= measure_up_down(repetitions=5)
+    figures |= measure_up_down(repetitions=3)
     with DemoSite(slow_seconds=0.4) as site, running_aos(site, AOS_LOG_LEVEL="debug") as aos:
         figures |= measure_runs(aos.client, site, repetitions=100)
         figures |= measure_kills(aos, repetitions=40)
@@ -87,7 +88,8 @@ def measure_runs(client: AosClient, site: DemoSite, repetitions: int) -> dict[st
 def measure_kills(aos: RunningAos, repetitions: int) -> dict[str, float]:
     """SIGKILL of the agent's process to its run's next step dispatched (the new process's log says
     when), and to the next request that reaches the web site, which includes worker and connection.
-    Each repetition begins when the spare processes that the one before cost are there again.
+    Each repetition begins a second after the spare processes that the last one cost are there
+    again: what is measured is a crash in a settled system, not one in the wake of another.
     """
     client, site = aos.client, aos.site
     log = aos.settings.home / "logs/agents.jsonl"
@@ -95,6 +97,7 @@ def measure_kills(aos: RunningAos, repetitions: int) -> dict[str, float]:
     dispatched, arrived = [], []
     for number in range(repetitions):
         eventually(lambda: is_ready(client))
+        time.sleep(_SETTLE_SECONDS)
         pages = ", ".join(site.url(f"/slow/{number}x{page}") for page in range(3))
         mark = len(site.arrivals)
         run = client.runs.create("victim", f"Fetch {pages}, extract the headings")

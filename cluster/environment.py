@@ -18,11 +18,9 @@ PRELOADED = (
     "asyncpg",
     "structlog",
     "httpx",
-    "selectolax.lexbor",
     "aos.actors.agent",
     "aos.actors.worker",
     "aos.skills.builtin.http_exchange",
-    "aos.skills.builtin.html_page",
 )
 """Imported by each worker process before it is needed, so that no run waits for an import."""
 

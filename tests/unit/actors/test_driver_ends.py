@@ -88,6 +88,15 @@ async def test_large_outputs_leave_and_come_back_for_the_next_step() -> None:
     assert world.loads == [], "this process has just seen it"
 
 
+async def test_a_large_answer_leaves_too() -> None:
+    world = World(answer={"report": LONG})
+    await world.drive()
+    finished = world.state.finished
+    assert finished is not None
+    assert finished.answer == {"report": None}
+    assert json.loads(world.blobs[finished.large["report"]]) == LONG
+
+
 async def test_another_process_loads_the_large_outputs_it_needs() -> None:
     world = World(a_step("a"), a_step("b", params={"html": "{{a.body}}"}))
     world.replies["a"] = [ok({"body": LONG})]
