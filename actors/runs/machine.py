@@ -63,7 +63,7 @@ Command = Dispatch | WaitUntil | Finish
 
 
 def decide(state: RunState, now: datetime) -> tuple[Command, ...]:
-    """What to do next. Empty: wait for an outcome that is under way."""
+    """What to do next. Nothing but a wait: for an outcome under way, a retry or the deadline."""
     if state.finished is not None:
         return ()
     deadline = state.origin.at + timedelta(seconds=state.origin.profile.limits.run_timeout_s)

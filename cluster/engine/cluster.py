@@ -17,6 +17,7 @@ from .ray_api import api as ray
 
 _KEPT_SESSIONS = 3
 _RESOURCES_AGE = 5.0
+_LISTEN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ def start(settings: Settings) -> ClusterInfo:
 def connect(settings: Settings) -> ClusterInfo:
     """Join the cluster at `settings.ray_address` as a driver without a runtime environment."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _check_listening(settings.ray_address or "")
     try:
         context = ray.init(
             address=settings.ray_address,
@@ -110,6 +112,19 @@ def _prune_sessions(temp: Path) -> None:
     sessions = sorted(path for path in temp.glob("session_2*") if path.is_dir())
     for stale in sessions[: -_KEPT_SESSIONS or None]:
         shutil.rmtree(stale, ignore_errors=True)
+
+
+def _check_listening(address: str) -> None:
+    """Ray tries for minutes to reach an address where nothing listens; this says so at once."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # "auto", or a form that Ray knows better
+    try:
+        socket.create_connection((host.removeprefix("ray://"), int(port)), _LISTEN_SECONDS).close()
+    except OSError as error:
+        raise ClusterUnreachable(
+            f"nothing listens at {address}: {error.strerror or error}"
+        ) from None
 
 
 def _free_port(preferred: int) -> int:

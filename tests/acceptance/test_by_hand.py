@@ -16,6 +16,7 @@ import pytest
 from tests.support.running import own_home
 
 from aos.api.demo.site import DemoSite
+from aos.cluster.environment import ray_directory
 from aos.cluster.postgres import Database, dsn_of
 from aos.cluster.settings import load
 
@@ -167,3 +168,23 @@ def test_a_setting_that_does_not_exist_is_refused(home: Path) -> None:
         printed = aos("up", expect=2)
     assert "AOS-1001" in printed
     assert re.search(r"agent_warm_hots", printed)
+
+
+def test_ray_cannot_start(home: Path) -> None:
+    with own_home():
+        in_the_way = ray_directory(load())
+        in_the_way.write_text("a file where Ray wants its directory")
+        try:
+            printed = aos("up", expect=1)
+        finally:
+            in_the_way.unlink()
+            aos("down")
+    assert "AOS-6001" in printed
+    assert "aos doctor" in printed
+
+
+def test_a_ray_cluster_that_is_not_there(home: Path) -> None:
+    with own_home(AOS_RAY_ADDRESS="127.0.0.1:9"):
+        printed = aos("up", expect=1)
+        aos("down")
+    assert "AOS-6002" in printed
