@@ -111,6 +111,7 @@ async def _close(items: AsyncIterator[object]) -> None:
 
 
 def _late(started: bool, descriptor: SkillDescriptor, effects: Effects) -> StructuredOutcome:
+    # It may have begun at the instant that our patience ended, and its word be on the way.
     contract = descriptor.resources
     message = (
         f"{descriptor.ref} did not end within {contract.timeout_s:g} s and was killed"
@@ -118,7 +119,7 @@ def _late(started: bool, descriptor: SkillDescriptor, effects: Effects) -> Struc
         else f"{descriptor.ref} waited {contract.queue_timeout_s:g} s for a free worker"
     )
     return StructuredOutcome.failure(
-        "ERR_TIMEOUT", message, effect=_effect(started, effects),
+        "ERR_TIMEOUT", message, effect=_effect(True, effects),
         skill=descriptor.name, version=descriptor.version,
     )  # fmt: skip
 

@@ -13,7 +13,8 @@ from .runs.values import restore, shrink
 
 LoadBlob = Callable[[UUID, str], Awaitable[JsonValue]]
 
-_REMEMBERED = 32
+_REMEMBERED = 4
+"""Values of up to 10 MiB each: an agent's process is meant to stay small."""
 
 
 class Outputs:

@@ -38,6 +38,7 @@ ROOT_ACTOR = "aos.supervisors.root:RootSupervisor"
 
 _DATABASE_SECONDS = 15.0
 _ROOT_SECONDS = 40.0
+_PING_SECONDS = 5.0
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 6.0
 _KEEP_INTERVAL = 0.5
@@ -189,13 +190,13 @@ class _Node:
                 if self._embedded is not None and not self._embedded.status().running:
                     log.warning("postgres is gone, starting it")
                     await self._embedded.start()
-                await root.call("ping", timeout=_ROOT_SECONDS)
+                await root.call("ping", timeout=_PING_SECONDS)
             except engine.ActorGone as error:
                 log.warning("the root is gone, making a new one", detail=error.detail)
                 with contextlib.suppress(ValueError):  # its name may be taken a moment longer
                     root = self._spawn_root()
-            except AosError as error:
-                log.warning("keeping", code=error.code, detail=error.detail)
+            except Exception as error:  # whatever it is, this process must outlive it: it owns Ray
+                log.warning("keeping", error=repr(error))
 
 
 async def _ensure_key(keys: KeyStore, file: Path) -> None:

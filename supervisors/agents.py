@@ -88,6 +88,10 @@ class Activator:
         self._epochs[spec.id] = activation.epoch
         return ActiveAgent(host, activation)
 
+    def forget(self, child: str) -> None:
+        """The agent was made passive, which raised its epoch: the one we knew is not current."""
+        self._epochs.pop(child, None)
+
     async def progressed(self, spec: ChildSpec) -> bool:
         """Whether the last activation committed an outcome."""
         try:
@@ -118,7 +122,7 @@ class AgentSupervisor:
     async def poke(self, tenant: str, agent_id: str) -> None:
         """Somebody committed a run for this agent."""
         del tenant
-        await self._serve_agent(UUID(agent_id))
+        self._serve_agent(UUID(agent_id))
 
     async def report(self) -> dict[str, Any]:
         """The agents as the tree shows them."""
@@ -147,15 +151,18 @@ class AgentSupervisor:
         self._store = ActivationStore(self._database, AGENTS)
         self._activator = Activator(self._store)
         self._recorder = EventRecorder(self._database)
-        self._agents = Supervisor(agent_supervisor(), self._activator, self._record)
+        self._agents = Supervisor(
+            agent_supervisor(settings.agent_max_hosts), self._activator, self._record
+        )
         await self._store.claim(os.getpid())
         await self._find_living()
+        for agent_id in self._activator.adoptable:
+            self._serve_agent(UUID(agent_id))
         self._tasks = [
             asyncio.create_task(service, name=name)
             for name, service in (
                 ("recorder", self._recorder.run()),
                 ("agents", self._agents.run()),
-                ("adopt", self._adopt()),
                 ("rescue", self._forever(self._rescue, settings.rescue_interval)),
                 ("passivate", self._forever(self._passivate_idle, settings.rescue_interval)),
                 ("partitions", self._forever(self._store.make_partitions, _PARTITION_SECONDS)),
@@ -174,31 +181,28 @@ class AgentSupervisor:
             else:
                 host.ref.kill()
 
-    async def _adopt(self) -> None:
-        for agent_id in list(self._activator.adoptable):
-            await self._serve_agent(UUID(agent_id))
-
-    async def _serve_agent(self, agent_id: UUID) -> None:
-        """Have the agent active, and awake."""
+    def _serve_agent(self, agent_id: UUID) -> None:
+        """Have the agent active, and awake. Nobody waits for it: an agent that takes long to start
+        must not delay the others.
+        """
         child = str(agent_id)
         if (running := self._agents.running.get(child)) is not None:
             running.host.ref.tell("wake")
-            return
-        if len(self._agents.state.children) < self._settings.agent_max_hosts:
-            await self._agents.want(ChildSpec(child, "agent", Restart.PERMANENT))
+        else:
+            self._agents.ask(ChildSpec(child, "agent", Restart.PERMANENT))
 
     async def _rescue(self) -> None:
         overdue = timedelta(seconds=self._settings.rescue_interval)
         for agent_id, waiting in (await self._store.needy(overdue)).items():
             if waiting or str(agent_id) not in self._agents.running:
-                await self._serve_agent(agent_id)
+                self._serve_agent(agent_id)
 
     async def _passivate_idle(self) -> None:
-        children = self._agents.state.children
-        full = len(children) >= self._settings.agent_max_hosts
+        full = len(self._agents.state.children) >= self._settings.agent_max_hosts
         limit = _SHED_IDLE_SECONDS if full else self._settings.agent_idle_seconds
         for child, running in list(self._agents.running.items()):
-            if children[child].phase is not Phase.RUNNING:
+            state = self._agents.state.children.get(child)
+            if state is None or state.phase is not Phase.RUNNING:
                 continue
             try:
                 about = await running.host.ref.call("whoami", timeout=_ACTIVATE_SECONDS)
@@ -208,6 +212,7 @@ class AgentSupervisor:
             if about["idle_s"] >= limit and await self._store.passivate(
                 activation.agent_id, activation.epoch
             ):
+                self._activator.forget(child)
                 self._agents.dismiss(child)
 
     async def _forever(self, step: Any, interval: float) -> None:
@@ -223,6 +228,11 @@ class AgentSupervisor:
         self._recorder.record(supervisor, report)
         if report.kind == "quarantined":
             until = datetime.now(UTC) + report.delay
-            self._tasks.append(
-                asyncio.create_task(self._store.quarantine(UUID(report.child), until))
-            )
+            self._tasks.append(asyncio.create_task(self._show_quarantine(report.child, until)))
+
+    async def _show_quarantine(self, child: str, until: datetime) -> None:
+        """For people to see, and for a successor of ours; this process holds to it either way."""
+        try:
+            await self._store.quarantine(UUID(child), until)
+        except AosError as error:
+            log.warning("a quarantine is not shown", child=child, detail=error.detail)

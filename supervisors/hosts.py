@@ -115,6 +115,7 @@ class HostManager:
         self._taken: dict[str, Host] = {}
         self._changed = asyncio.Event()
         self._ready = False
+        self._making = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def start(self) -> dict[str, Any]:
         """Begin to fill the pool. Asking again changes nothing."""
@@ -134,7 +135,11 @@ class HostManager:
 
     async def take(self) -> dict[str, Any]:
         """A blank host: a warm one, else a new one."""
-        host = self._warm.pop(0) if self._warm else await self._make()
+        if self._warm:
+            host = self._warm.pop(0)
+        else:
+            async with self._making:  # many at once would starve each other, and those at work
+                host = await self._make()
         self._taken[host.ref.name] = host
         self._changed.set()
         return _about(host)
@@ -172,8 +177,8 @@ class HostManager:
                 while len(self._warm) < self._settings.agent_warm_hosts:
                     self._warm.append(await self._make())
                 await self._fill_workers()
-            except AosError as error:
-                log.error("cannot make processes", detail=error.detail)
+            except Exception as error:  # a bug or an outage in one round does not end the loop
+                log.error("cannot make processes", error=repr(error))
                 await asyncio.sleep(_REFILL_PAUSE)
                 continue
             self._ready = not self._changed.is_set()

@@ -156,7 +156,9 @@ def next_due(state: State) -> datetime | None:
 
 
 def _wanted(state: State, spec: ChildSpec) -> tuple[State, tuple[Command, ...]]:
-    if spec.id in state.children:
+    limit = state.spec.max_children
+    full = limit is not None and len(state.children) >= limit
+    if full or spec.id in state.children:
         return state, ()
     return _with(state, Child(spec)), (Start(spec.id),)
 

@@ -96,7 +96,8 @@ class SupervisorSpec:
 
     `intensity` bounds the restarts of all children together, as in OTP; going over it escalates.
     `child_intensity` bounds each child alone; going over it quarantines the child for
-    `quarantine`, doubled each time in a row, at most an hour.
+    `quarantine`, doubled each time in a row, at most an hour. `max_children` bounds how many there
+    are, those that wait for a restart included, as in Elixir's DynamicSupervisor.
     """
 
     id: str
@@ -104,6 +105,7 @@ class SupervisorSpec:
     strategy: Strategy = Strategy.ONE_FOR_ONE
     intensity: Intensity | None = field(default_factory=lambda: Intensity(5, timedelta(seconds=30)))
     child_intensity: Intensity | None = None
+    max_children: int | None = None
     quarantine: timedelta = timedelta(seconds=60)
     backoff: Backoff = field(default_factory=Backoff)
 
@@ -111,5 +113,7 @@ class SupervisorSpec:
         ids = [child.id for child in self.children]
         if doubled := sorted({child_id for child_id in ids if ids.count(child_id) > 1}):
             raise InvalidSpec(f"supervisor {self.id} names {', '.join(doubled)} twice")
+        if self.max_children is not None and self.max_children < len(ids):
+            raise InvalidSpec(f"max_children {self.max_children} is fewer than {self.id} has")
         if self.strategy not in tuple(Strategy):
             raise InvalidSpec(f"unknown strategy {self.strategy!r}")

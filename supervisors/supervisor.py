@@ -113,8 +113,12 @@ class Supervisor(Generic[R]):
         if self.gave_up.is_set():
             return
         settled = self._settled.setdefault(spec.id, asyncio.Event())
-        self._events.put_nowait(Wanted(spec))
+        self.ask(spec)
         await settled.wait()
+
+    def ask(self, spec: ChildSpec) -> None:
+        """Have a child started, without waiting for it."""
+        self._events.put_nowait(Wanted(spec))
 
     def dismiss(self, child: str) -> None:
         """Have a child stopped and forgotten."""

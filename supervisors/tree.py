@@ -33,11 +33,12 @@ def root(front: str) -> SupervisorSpec:
     )
 
 
-def agent_supervisor() -> SupervisorSpec:
+def agent_supervisor(max_hosts: int) -> SupervisorSpec:
     """The agents' supervisor: no bound over all of them, lest one exhaust it for the others."""
     return SupervisorSpec(
         AGENTS,
         intensity=None,
         child_intensity=Intensity(5, timedelta(seconds=60)),
+        max_children=max_hosts,
         quarantine=timedelta(seconds=60),
     )

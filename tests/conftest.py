@@ -117,8 +117,12 @@ def model_server() -> Iterator[AnthropicServer]:
 @pytest.fixture(scope="session")
 def aos(model_server: AnthropicServer) -> Iterator[RunningAos]:
     """A running AOS whose agents may fetch its demo site."""
-    provider = {"ANTHROPIC_API_KEY": model_server.key, "ANTHROPIC_BASE_URL": model_server.url}
-    with DemoSite(slow_seconds=0.4) as site, running_aos(site, **provider) as running:
+    given = {
+        "ANTHROPIC_API_KEY": model_server.key,
+        "ANTHROPIC_BASE_URL": model_server.url,
+        "AOS_AGENT_IDLE_SECONDS": "10",
+    }
+    with DemoSite(slow_seconds=0.4) as site, running_aos(site, **given) as running:
         yield running
 
 

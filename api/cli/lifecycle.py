@@ -51,7 +51,7 @@ class NodeRefused(EngineError):
     def __init__(self, detail: str = "", **context: Any) -> None:
         super().__init__(detail, **context)
         self.code = context.get("code", self.code)  # type: ignore[misc] - the reason's own code
-        self.next_action = context.get("next_action", self.next_action)  # type: ignore[misc]
+        self.next_action = context.get("next_action", "")  # type: ignore[misc] - likewise
 
 
 def up(*, json: Json = False) -> int:

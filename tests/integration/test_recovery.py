@@ -154,3 +154,18 @@ async def test_a_fenced_agent_writes_nothing_and_leaves(aos: RunningAos, agent: 
         assert await database.fetch_value(written, run_id, before.epoch) == stopped_at
     assert_finished_once(aos, run_id, finished)
     assert aos.client.agents.get(agent).epoch == before.epoch + 11
+
+
+def test_an_idle_agent_is_made_passive_and_comes_back_when_there_is_work(
+    aos: RunningAos, agent: str
+) -> None:
+    goal = f"Fetch {aos.site.url('/')} and extract the title"
+    assert aos.client.runs.wait(aos.client.runs.create(agent, goal).id).status == "completed"
+    before = aos.client.agents.get(agent)
+    assert before.pid is not None
+    eventually(lambda: aos.client.agents.get(agent).state == "passive")
+    eventually(lambda: not psutil.pid_exists(before.pid or 0))
+    assert aos.client.runs.wait(aos.client.runs.create(agent, goal).id).status == "completed"
+    assert aos.client.agents.get(agent).epoch == before.epoch + 2, "one to fence, one to activate"
+    told = [(e.kind, e.reason) for e in aos.client.supervision_events(child=str(before.id))]
+    assert ("ended", "start_error") not in told

@@ -152,7 +152,7 @@ def test_progress_makes_the_next_quarantine_a_first_one() -> None:
 
 def test_an_agent_that_always_dies_is_tried_hourly_in_the_end() -> None:
     """With the specification that is shipped, whose delays grow beyond its own window."""
-    spec = agent_supervisor()
+    spec = agent_supervisor(64)
     tree = Tree(
         child("a"), intensity=spec.intensity, child_intensity=spec.child_intensity,
         quarantine=spec.quarantine, backoff=spec.backoff,

@@ -221,3 +221,12 @@ def test_given_up_is_the_end() -> None:
     given_up = tree.state
     tree.ends("b").feed(Wanted(child("z"))).later(3_600)
     assert (tree.state, tree.said) == (given_up, ())
+
+
+def test_max_children() -> None:
+    """Elixir's DynamicSupervisor: those that wait for a restart count, and nothing is queued."""
+    tree = Tree(child("a"), child("b"), max_children=2).feed(Wanted(child("c")))
+    assert tree.started == []
+    assert set(tree.state.children) == {"a", "b"}
+    tree.dismiss("a").ends("a").feed(Wanted(child("c")))
+    assert tree.started == ["c"]

@@ -91,7 +91,7 @@ def test_the_root_starts_the_front_last_and_stops_it_first() -> None:
 
 
 def test_no_agent_can_take_the_others_down() -> None:
-    spec = agent_supervisor()
+    spec = agent_supervisor(64)
     assert spec.intensity is None
     assert spec.child_intensity is not None
 
