@@ -25,8 +25,8 @@ from ..cluster.postgres import Database, DatabaseUnavailable, dsn_of
 from ..cluster.settings import Settings, load
 from ..cluster.telemetry import configure, logger
 from .hosts import Host, living_hosts, take_host
-from .restart import Phase, Report
 from .spec import ChildSpec, Restart
+from .state import Dismissed, Phase, Report, Wanted
 from .store import Activation, ActivationStore, EventRecorder
 from .supervisor import Supervisor
 from .tree import AGENTS, agent_supervisor
@@ -48,7 +48,7 @@ class ActiveAgent:
         """Return when the host process has ended."""
         return await self.host.watch()
 
-    async def stop(self, seconds: float) -> None:
+    async def stop(self, seconds: float | None) -> None:
         """End the process: what matters is in the journal, so there is nothing to wait for."""
         del seconds
         self.host.ref.kill()
@@ -189,7 +189,7 @@ class AgentSupervisor:
         if (running := self._agents.running.get(child)) is not None:
             running.host.ref.tell("wake")
         else:
-            self._agents.ask(ChildSpec(child, "agent", Restart.PERMANENT))
+            self._agents.tell(Wanted(ChildSpec(child, "agent", Restart.PERMANENT)))
 
     async def _rescue(self) -> None:
         overdue = timedelta(seconds=self._settings.rescue_interval)
@@ -213,7 +213,7 @@ class AgentSupervisor:
                 activation.agent_id, activation.epoch
             ):
                 self._activator.forget(child)
-                self._agents.dismiss(child)
+                self._agents.tell(Dismissed(child))
 
     async def _forever(self, step: Any, interval: float) -> None:
         """A reconciling loop: an outage or a bug in one round does not end it."""

@@ -1,153 +1,76 @@
 """OTP's supervisor as a pure function: `decide(state, event, now) → (state, commands)`.
 
-What holds, as in OTP's supervisor (stdlib, restart/2 and add_restart/3):
+As in OTP (stdlib supervisor, restart/2 and add_restart/3):
 
+* static children are started in order, each when the one before is up, and stopped in reverse
+  order, each when the one after is gone; dynamic ones have no order
+* one_for_all and rest_for_one stop the siblings they concern before they start anybody again
 * a restart is counted when it is decided; a failed start counts like a crash and is tried again
-* the window slides: entries older than the period are dropped before counting
-* one over the intensity and the supervisor gives up: all its children are to be stopped, in reverse
-  order, and its own end is reported to whoever keeps it
-* temporary children are forgotten when they end, transient ones when they end as intended
+* the window slides; one over the intensity and the supervisor stops its children and ends, which
+  is its parent's business then
+* temporary children are forgotten when they end; transient ones that ended as intended are kept,
+  stopped; significant ones may end the supervisor
+* what a sibling's restart or a request stops is no end by itself: it is neither counted nor
+  significant
 
-Ours: the delay before a restart (`Backoff`), reset by progress or a long life; and quarantine of a
-single child that goes over `child_intensity`, so that one broken agent never takes its neighbours
-down.
+Ours: the delay before a restart, reset by progress or a long life; quarantine of a single child
+that goes over its budget, so that one broken agent never takes its neighbours down; and waiting,
+uncounted, for a machine that has what a child needs.
+
+Nothing here waits: a child that takes long to start, or never does, keeps nobody from being heard.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from ..cluster.exits import Exit, ExitReason
-from .spec import ChildSpec, Intensity, Restart, SupervisorSpec
+from .administration import grant
+from .budgets import (
+    cause_of,
+    charged,
+    cleared,
+    delay_of,
+    over_budget,
+    quarantine_of,
+    too_intense,
+)
+from .order import advance, doomed, with_child, without_child
+from .spec import AutoShutdown, Restart, Strategy
+from .state import (
+    Child,
+    Command,
+    Due,
+    Ended,
+    Event,
+    Fate,
+    Ignored,
+    Origin,
+    Phase,
+    Refused,
+    Report,
+    Request,
+    Restored,
+    Started,
+    State,
+    StopAll,
+)
 
-LONGEST_QUARANTINE = timedelta(hours=1)
+CAPACITY_PAUSE = timedelta(seconds=5)
+"""How often it is asked again whether a machine has what a child needs."""
 
-
-class Phase(StrEnum):
-    """Where a child stands."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    BACKING_OFF = "backing_off"
-    QUARANTINED = "quarantined"
-    STOPPING = "stopping"
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A child and its recent history."""
-
-    spec: ChildSpec
-    phase: Phase = Phase.STARTING
-    restarts: tuple[datetime, ...] = ()
-    failures: int = 0
-    quarantines: int = 0
-    until: datetime | None = None
-    running_since: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """A supervisor at one instant. `given_up`: it stops its children and ends."""
-
-    spec: SupervisorSpec
-    children: Mapping[str, Child] = field(default_factory=dict[str, Child])
-    restarts: tuple[datetime, ...] = ()
-    given_up: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A child is to be there: a static one at the start, a dynamic one on demand."""
-
-    spec: ChildSpec
+Step = tuple[State, tuple[Command, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A start came to its good end."""
-
-    child: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A child's process ended, or its start failed."""
-
-    child: str
-    exit: Exit
-    progressed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """Time has passed: whoever waits may be due."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dismissed:
-    """A child is to be stopped and forgotten."""
-
-    child: str
-
-
-Event = Wanted | Started | Ended | Due | Dismissed
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Start the child now."""
-
-    child: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Stop the child, killing it after its shutdown time."""
-
-    child: str
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """Stop everything and end: the supervisor's own keeper decides what then."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What OTP would log, and we keep as rows."""
-
-    child: str
-    kind: str
-    reason: str = ""
-    detail: str = ""
-    delay: timedelta = timedelta(0)
-
-
-Command = Start | Stop | GiveUp | Report
-
-
-def decide(state: State, event: Event, now: datetime) -> tuple[State, tuple[Command, ...]]:
+def decide(state: State, event: Event, now: datetime) -> Step:
     """What the event makes of the state, and what is to be done about it, in order."""
-    if state.given_up:
-        return state, ()
-    match event:
-        case Wanted(spec):
-            return _wanted(state, spec)
-        case Started(child):
-            return _started(state, child, now)
-        case Ended():
-            return _ended(state, event, now)
-        case Due():
-            return _due(state, now)
-        case Dismissed(child):
-            return _dismissed(state, child)
+    if state.over:
+        refused = isinstance(event, Request)
+        return state, (Refused("shutdown", f"{state.spec.id} has ended"),) if refused else ()
+    state, heard = _hear(state, event, now)
+    state, done = advance(state, now)
+    return state, heard + done
 
 
 def next_due(state: State) -> datetime | None:
@@ -155,33 +78,102 @@ def next_due(state: State) -> datetime | None:
     return min((child.until for child in state.children.values() if child.until), default=None)
 
 
-def _wanted(state: State, spec: ChildSpec) -> tuple[State, tuple[Command, ...]]:
-    limit = state.spec.max_children
-    full = limit is not None and len(state.children) >= limit
-    if full or spec.id in state.children:
-        return state, ()
-    return _with(state, Child(spec)), (Start(spec.id),)
+def _hear(state: State, event: Event, now: datetime) -> Step:
+    match event:
+        case Started():
+            return _started(state, event, now)
+        case Ignored():
+            return _ignored(state, event)
+        case Ended():
+            return _ended(state, event, now)
+        case Due():
+            return _due(state, now)
+        case StopAll(exit_):
+            return doomed(state, state.ending or exit_), ()
+        case Restored():
+            return _restored(state, event), ()
+        case _:
+            return grant(state, event)
 
 
-def _started(state: State, child_id: str, now: datetime) -> tuple[State, tuple[Command, ...]]:
+def _current(state: State, child_id: str, life: int) -> Child | None:
+    """The child that is heard of, unless it is an earlier life of it."""
     child = state.children.get(child_id)
-    if child is None or child.phase is Phase.STOPPING:
-        return state, (Stop(child_id),)  # dismissed while it was starting
-    if child.phase is not Phase.STARTING:
+    return child if child is not None and child.life == life and child.phase.alive else None
+
+
+def _started(state: State, event: Started, now: datetime) -> Step:
+    child = _current(state, event.child, event.life)
+    if child is None or child.phase is not Phase.STARTING:
         return state, ()
-    running = replace(child, phase=Phase.RUNNING, running_since=now)
-    return _with(state, running), (Report(child_id, "started"),)
+    running = replace(child, phase=Phase.RUNNING, running_since=now, waits_for="")
+    return with_child(state, running), (Report(event.child, "started"),)
 
 
-def _ended(state: State, event: Ended, now: datetime) -> tuple[State, tuple[Command, ...]]:
-    child = state.children.get(event.child)
+def _ignored(state: State, event: Ignored) -> Step:
+    child = _current(state, event.child, event.life)
     if child is None:
         return state, ()
-    reason, detail = event.exit.reason, event.exit.detail
-    ended = Report(event.child, "ended", reason, detail)
-    if child.phase is Phase.STOPPING or not _comes_back(child.spec.restart, reason):
-        return _without(state, event.child), (ended,)
-    return _restart(state, child, event, now, ended)
+    report = (Report(event.child, "ignored"),)
+    kept = child.spec.restart is not Restart.TEMPORARY and child.fate is not Fate.FORGET
+    if state.spec.strategy is Strategy.DYNAMIC or not kept:
+        return without_child(state, event.child), report
+    return with_child(state, replace(child, phase=Phase.STOPPED, fate=None, until=None)), report
+
+
+def _ended(state: State, event: Ended, now: datetime) -> Step:
+    child = _current(state, event.child, event.life)
+    if child is None:
+        return state, ()
+    exit_ = event.exit
+    ended = Report(event.child, "ended", exit_.reason, exit_.detail)
+    if child.fate is not None:
+        return _stopped(state, child, child.fate), (ended,)
+    if exit_.reason is ExitReason.NO_CAPACITY:
+        return _pending(state, child, exit_, now)
+    child = cleared(child, progressed=event.progressed, state=state, now=now)
+    first = child.phase is Phase.STARTING and child.origin is not Origin.RESTARTED
+    if first and state.spec.strict_start:
+        return _never_started(state, child, exit_, ended)
+    if not _comes_back(child.spec.restart, exit_.reason):
+        return _left(state, child, ended)
+    return _restart(state, child, exit_, now, ended)
+
+
+def _stopped(state: State, child: Child, fate: Fate) -> State:
+    """A child that was to be stopped is gone."""
+    match fate:
+        case Fate.RESTART:
+            again = replace(child, phase=Phase.WAITING, fate=None, origin=Origin.RESTARTED)
+            return with_child(state, replace(again, running_since=None))
+        case Fate.KEEP:
+            kept = replace(child, phase=Phase.STOPPED, fate=None, until=None, running_since=None)
+            return with_child(state, kept)
+        case Fate.FORGET:
+            return without_child(state, child.spec.id)
+
+
+def _pending(state: State, child: Child, exit_: Exit, now: datetime) -> Step:
+    """No machine has what it needs: nobody's failure, and reported once."""
+    waiting = replace(
+        child, phase=Phase.WAITING, until=now + CAPACITY_PAUSE, waits_for=exit_.detail
+    )
+    news = child.waits_for != exit_.detail
+    report = Report(child.spec.id, "pending", exit_.reason, exit_.detail)
+    return with_child(state, waiting), (report,) if news else ()
+
+
+def _never_started(state: State, child: Child, exit_: Exit, ended: Report) -> Step:
+    """OTP's answers to a first start that fails."""
+    failed = replace(child, phase=Phase.STOPPED, until=None)
+    match child.origin:
+        case Origin.BOOT:
+            why = f"failed_to_start_child {child.spec.id}: {exit_.detail}"
+            return doomed(with_child(state, failed), Exit(ExitReason.SHUTDOWN, why)), (ended,)
+        case Origin.ADDED:
+            return without_child(state, child.spec.id), (ended,)
+        case _:
+            return with_child(state, failed), (ended,)
 
 
 def _comes_back(restart: Restart, reason: ExitReason) -> bool:
@@ -194,95 +186,106 @@ def _comes_back(restart: Restart, reason: ExitReason) -> bool:
             return False
 
 
-def _restart(
-    state: State, child: Child, event: Ended, now: datetime, ended: Report
-) -> tuple[State, tuple[Command, ...]]:
-    lived = now - child.running_since if child.running_since else timedelta(0)
-    if event.progressed or lived > state.spec.backoff.longest:
-        child = replace(child, failures=0, quarantines=0, restarts=())
-    child = replace(child, running_since=None)
-    own = _slide(child.restarts, state.spec.child_intensity, now)
-    all_of_them = _slide(state.restarts, state.spec.intensity, now)
-    child = replace(child, restarts=own, failures=child.failures + 1)
-    state = replace(state, restarts=all_of_them)
-    if _over(all_of_them, state.spec.intensity):
-        return _give_up(state, ended)
-    # Delays grow beyond the window, so failures in a row count as well: else a child that always
-    # dies would be started again for ever, never often enough to be noticed.
-    limit = state.spec.child_intensity
-    if _over(own, limit) or (limit is not None and child.failures > limit.restarts):
-        return _quarantine(state, child, now, ended)
-    delay = state.spec.backoff.delay(child.failures, _fraction(child))
-    restarting = Report(child.spec.id, "restarting", event.exit.reason, "", delay)
-    if not delay:
-        starting = replace(child, phase=Phase.STARTING, until=None)
-        return _with(state, starting), (ended, restarting, Start(child.spec.id))
-    waiting = replace(child, phase=Phase.BACKING_OFF, until=now + delay)
-    return _with(state, waiting), (ended, restarting)
+def _left(state: State, child: Child, ended: Report) -> Step:
+    """A child ended by itself and does not come back."""
+    if child.spec.restart is Restart.TEMPORARY or state.spec.strategy is Strategy.DYNAMIC:
+        state = without_child(state, child.spec.id)
+    else:
+        gone = replace(child, phase=Phase.STOPPED, until=None, running_since=None)
+        state = with_child(state, gone)
+    if child.spec.significant and _is_enough(state):
+        report = Report(child.spec.id, "auto_shutdown", state.spec.auto_shutdown)
+        return doomed(state, Exit(ExitReason.SHUTDOWN, "auto_shutdown")), (ended, report)
+    return state, (ended,)
 
 
-def _give_up(state: State, ended: Report) -> tuple[State, tuple[Command, ...]]:
-    limit = state.spec.intensity
-    reason = f"more than {limit.restarts} restarts in {limit.period}" if limit else ""
-    stops = tuple(Stop(child_id) for child_id in reversed(list(state.children)))
-    report = Report(ended.child, "gave_up", reason)
-    return replace(state, given_up=True), (ended, report, *stops, GiveUp(reason))
+def _is_enough(state: State) -> bool:
+    """Whether a significant end is the one that ends the supervisor."""
+    if state.spec.auto_shutdown is AutoShutdown.ANY_SIGNIFICANT:
+        return True
+    return not any(
+        child.spec.significant and child.phase is not Phase.STOPPED
+        for child in state.children.values()
+    )
 
 
-def _quarantine(
-    state: State, child: Child, now: datetime, ended: Report
-) -> tuple[State, tuple[Command, ...]]:
-    time = min(LONGEST_QUARANTINE, state.spec.quarantine * 2**child.quarantines)
+def _restart(state: State, child: Child, exit_: Exit, now: datetime, ended: Report) -> Step:
+    cause = cause_of(exit_.reason)
+    state, child = charged(state, child, cause, now)
+    child = replace(child, phase=Phase.STOPPED, running_since=None)
+    if too_intense(state):
+        why = f"reached_max_restart_intensity: more than {state.spec.intensity}"
+        report = Report(child.spec.id, "gave_up", why)
+        given_up = doomed(with_child(state, child), Exit(ExitReason.SHUTDOWN, why))
+        return given_up, (ended, report)
+    if over_budget(state, child, cause):
+        return _quarantine(state, child, exit_, now, ended)
+    delay = delay_of(state, child, cause)
+    until = now + delay if delay else None
+    waiting = replace(
+        child,
+        phase=Phase.WAITING, origin=Origin.RESTARTED, until=until, restarts=child.restarts + 1,
+    )  # fmt: skip
+    state, siblings = _regroup(with_child(state, waiting), child.spec.id, until)
+    detail = f"with {', '.join(siblings)}" if siblings else ""
+    return state, (ended, Report(child.spec.id, "restarting", exit_.reason, detail, delay))
+
+
+def _regroup(state: State, failed: str, until: datetime | None) -> tuple[State, list[str]]:
+    """Have the siblings that the strategy concerns stopped and started again with the failed one.
+    As in OTP this also brings back those that were stopped, and drops the temporary ones.
+    """
+    ids = list(state.children)
+    match state.spec.strategy:
+        case Strategy.ONE_FOR_ALL:
+            concerned = [child_id for child_id in ids if child_id != failed]
+        case Strategy.REST_FOR_ONE:
+            concerned = ids[ids.index(failed) + 1 :]
+        case _:
+            concerned = []
+    for child_id in concerned:
+        child = state.children[child_id]
+        if not child.phase.alive:
+            again = replace(child, phase=Phase.WAITING, origin=Origin.RESTARTED, until=until)
+            state = with_child(state, again)
+        elif child.fate is None:
+            temporary = child.spec.restart is Restart.TEMPORARY
+            fate = Fate.FORGET if temporary else Fate.RESTART
+            state = with_child(state, replace(child, fate=fate, until=until))
+        elif child.fate is Fate.RESTART:
+            state = with_child(state, replace(child, until=until))
+    return state, concerned
+
+
+def _quarantine(state: State, child: Child, exit_: Exit, now: datetime, ended: Report) -> Step:
+    time = quarantine_of(state, child)
     shut = replace(
         child,
-        phase=Phase.QUARANTINED,
-        until=now + time,
-        restarts=(),
-        quarantines=min(child.quarantines + 1, 16),
-    )
-    return _with(state, shut), (ended, Report(child.spec.id, "quarantined", ended.reason, "", time))
+        phase=Phase.QUARANTINED, until=now + time, endings=(), quarantines=child.quarantines + 1,
+    )  # fmt: skip
+    report = Report(child.spec.id, "quarantined", exit_.reason, exit_.detail, time)
+    return with_child(state, shut), (ended, report)
 
 
-def _due(state: State, now: datetime) -> tuple[State, tuple[Command, ...]]:
-    commands: list[Command] = []
-    for child_id, child in state.children.items():
-        if child.until is not None and child.until <= now:
-            state = _with(state, replace(child, phase=Phase.STARTING, until=None))
-            commands.append(Start(child_id))
-    return state, tuple(commands)
+def _restored(state: State, event: Restored) -> State:
+    if event.spec.id in state.children:
+        return state
+    child = Child(
+        event.spec,
+        phase=Phase.QUARANTINED, until=event.until, quarantines=max(1, event.quarantines),
+        origin=Origin.RESTARTED,
+    )  # fmt: skip
+    return with_child(state, child)
 
 
-def _dismissed(state: State, child_id: str) -> tuple[State, tuple[Command, ...]]:
-    child = state.children.get(child_id)
-    if child is None:
-        return state, ()
-    if child.until is not None:
-        return _without(state, child_id), ()
-    return _with(state, replace(child, phase=Phase.STOPPING)), (Stop(child_id),)
-
-
-def _slide(
-    restarts: tuple[datetime, ...], intensity: Intensity | None, now: datetime
-) -> tuple[datetime, ...]:
-    if intensity is None:
-        return ()
-    return (*(at for at in restarts if at >= now - intensity.period), now)
-
-
-def _over(restarts: tuple[datetime, ...], intensity: Intensity | None) -> bool:
-    return intensity is not None and len(restarts) > intensity.restarts
-
-
-def _fraction(child: Child) -> float:
-    """Full jitter, from the child and its history: the same history waits alike."""
-    seed = f"{child.spec.id}:{child.failures}:{child.restarts[-1] if child.restarts else ''}"
-    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") / 2**32
-
-
-def _with(state: State, child: Child) -> State:
-    return replace(state, children={**state.children, child.spec.id: child})
-
-
-def _without(state: State, child_id: str) -> State:
-    rest = {key: child for key, child in state.children.items() if key != child_id}
-    return replace(state, children=rest)
+def _due(state: State, now: datetime) -> Step:
+    """Whoever waited long enough may be started; after a quarantine that is a trial."""
+    said: list[Command] = []
+    for child in list(state.children.values()):
+        if child.until is None or child.until > now or child.phase.alive:
+            continue
+        if child.phase is Phase.QUARANTINED:
+            said.append(Report(child.spec.id, "trial"))
+            child = replace(child, origin=Origin.RESTARTED, phase=Phase.WAITING)  # noqa: PLW2901 - the next line stores it
+        state = with_child(state, replace(child, until=None))
+    return state, tuple(said)

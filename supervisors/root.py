@@ -19,7 +19,7 @@ from ..cluster.errors import AosError
 from ..cluster.exits import Exit, ExitReason
 from ..cluster.postgres import Database, dsn_of
 from ..cluster.settings import load
-from ..cluster.telemetry import configure
+from ..cluster.telemetry import configure, logger
 from .spec import ChildSpec
 from .store import EventRecorder
 from .supervisor import Supervisor
@@ -27,8 +27,11 @@ from .tree import actor_name, root
 
 _PING_SECONDS = 5.0
 _START_SECONDS = 45.0
+_STOP_SECONDS = 30.0
 _NAME_SECONDS = 0.05
 _EXIT_GAVE_UP = 72
+
+log = logger(__name__)
 
 
 class ActorChild:
@@ -49,10 +52,10 @@ class ActorChild:
                 self.ref.kill()
                 return Exit(ExitReason.NODE_LOST, error.detail)
 
-    async def stop(self, seconds: float) -> None:
+    async def stop(self, seconds: float | None) -> None:
         """Ask it to stop, then end the process."""
         with suppress(AosError):  # it is ended either way
-            await self.ref.call("stop", timeout=seconds)
+            await self.ref.call("stop", timeout=seconds or _STOP_SECONDS)
         self.ref.kill()
 
     async def describe(self) -> dict[str, Any]:
@@ -93,6 +96,7 @@ class RootSupervisor:
         self._front = front
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Lock | None = None
+        self._stopping = False
         # Ray that brings this actor back calls nothing but this.
         call_self("start")
 
@@ -123,7 +127,8 @@ class RootSupervisor:
 
     async def stop(self) -> None:
         """Stop the children in reverse order. The process itself is ended by whoever asks."""
-        await self._supervisor.stop_all()
+        self._stopping = True
+        await self._supervisor.stop()
         for task in self._tasks:
             task.cancel()
 
@@ -136,10 +141,11 @@ class RootSupervisor:
         self._supervisor = Supervisor(root(self._front), ActorStarter(), recorder.record)
         self._tasks = [
             asyncio.create_task(recorder.run()),
-            asyncio.create_task(self._supervisor.run()),
-            asyncio.create_task(self._leave_when_given_up()),
+            asyncio.create_task(self._serve()),
         ]
 
-    async def _leave_when_given_up(self) -> None:
-        await self._supervisor.gave_up.wait()
-        os._exit(_EXIT_GAVE_UP)  # Ray brings a new root, which starts with an empty window
+    async def _serve(self) -> None:
+        ended = await self._supervisor.run()
+        if not self._stopping:
+            log.error("the root gives up", reason=ended.detail)
+            os._exit(_EXIT_GAVE_UP)  # Ray brings a new root, which starts with an empty window

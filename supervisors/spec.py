@@ -1,15 +1,17 @@
 """Child specifications: what a supervisor must know of what it keeps alive. Pure data.
 
-The vocabulary and the defaults are those of Erlang/OTP's supervisor, as far as they have a meaning
-here; backoff is ours. Strategies beyond one_for_one are not accepted yet: a spec that names one is
-refused instead of being treated as another.
+The vocabulary, the defaults and the refusals are those of Erlang/OTP's supervisor, as far as they
+have a meaning here. Ours are backoff, budgets by cause, and quarantine; `otp` makes a specification
+that does without them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
+from typing import Any
 
 from ..cluster.errors import Blame, SupervisionError
 
@@ -24,9 +26,22 @@ class InvalidSpec(SupervisionError):
 
 
 class Strategy(StrEnum):
-    """What the death of one child means for its siblings."""
+    """What the death of one child means for its siblings.
+
+    one_for_one: nothing. one_for_all: all of them are stopped and started again. rest_for_one:
+    those started after it are. dynamic: nothing, and there is no order among them: children come
+    and go by request, are forgotten when they end for good, and are stopped all at once.
+    """
 
     ONE_FOR_ONE = "one_for_one"
+    ONE_FOR_ALL = "one_for_all"
+    REST_FOR_ONE = "rest_for_one"
+    DYNAMIC = "dynamic"
+
+    @property
+    def grouped(self) -> bool:
+        """Whether one child's restart is also that of others."""
+        return self in (Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE)
 
 
 class Restart(StrEnum):
@@ -35,6 +50,28 @@ class Restart(StrEnum):
     PERMANENT = "permanent"
     TRANSIENT = "transient"
     TEMPORARY = "temporary"
+
+
+class ChildType(StrEnum):
+    """A supervisor is given all the time it needs to stop its own children."""
+
+    WORKER = "worker"
+    SUPERVISOR = "supervisor"
+
+
+class AutoShutdown(StrEnum):
+    """Whether a supervisor ends when significant children have ended by themselves."""
+
+    NEVER = "never"
+    ANY_SIGNIFICANT = "any_significant"
+    ALL_SIGNIFICANT = "all_significant"
+
+
+class Shutdown(Enum):
+    """How a child is stopped, where that is not by a time."""
+
+    BRUTAL_KILL = "brutal_kill"
+    INFINITY = "infinity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +86,45 @@ class Intensity:
             raise InvalidSpec(f"intensity {self.restarts} is negative")
         if self.period <= timedelta(0):
             raise InvalidSpec(f"period {self.period} is not positive")
+
+    def __str__(self) -> str:
+        return f"{self.restarts} in {self.period.total_seconds():g} s"
+
+
+class Cause(StrEnum):
+    """Whose fault an end was. Each cause has a budget of its own: a lost machine says nothing of
+    the child that ran on it.
+    """
+
+    CRASH = "crash"
+    OUT_OF_MEMORY = "out_of_memory"
+    NODE_LOSS = "node_loss"
+    PREEMPTION = "preemption"
+
+    @property
+    def own_fault(self) -> bool:
+        """Whether it counts against the supervisor's intensity as well."""
+        return self in (Cause.CRASH, Cause.OUT_OF_MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """How often one child may end by each cause before it is quarantined; None is without limit."""
+
+    crash: Intensity | None = Intensity(5, timedelta(seconds=60))
+    out_of_memory: Intensity | None = Intensity(1, timedelta(minutes=10))
+    node_loss: Intensity | None = None
+    preemption: Intensity | None = None
+
+    def of(self, cause: Cause) -> Intensity | None:
+        """The budget of one cause."""
+        by_cause = {
+            Cause.CRASH: self.crash,
+            Cause.OUT_OF_MEMORY: self.out_of_memory,
+            Cause.NODE_LOSS: self.node_loss,
+            Cause.PREEMPTION: self.preemption,
+        }
+        return by_cause[cause]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,48 +148,103 @@ class Backoff:
         return ceiling * fraction
 
 
+NO_BACKOFF = Backoff(timedelta(0), timedelta(0))
+
+
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """One child. `start` is the dotted path of an actor or service class; it means nothing to the
-    decisions. `shutdown` is how long a stop may take before the process is killed.
+    """One child. `start` says what it is (a dotted path, or a kind that the starter knows) and
+    `args` what it is made with; neither means anything to the decisions. `shutdown`: how long a
+    stop may take before the process is killed; None is 5 s for a worker and for ever for a
+    supervisor.
     """
 
     id: str
     start: str
     restart: Restart = Restart.PERMANENT
-    shutdown: timedelta = timedelta(seconds=5)
+    shutdown: timedelta | Shutdown | None = None
+    type: ChildType = ChildType.WORKER
+    significant: bool = False
+    args: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
         if not self.id:
             raise InvalidSpec("a child needs an id")
-        if self.shutdown < timedelta(0):
+        if not self.start:
+            raise InvalidSpec(f"child {self.id} does not say what it is started from")
+        if self.restart not in tuple(Restart):
+            raise InvalidSpec(f"unknown restart {self.restart!r} of {self.id}")
+        if self.type not in tuple(ChildType):
+            raise InvalidSpec(f"unknown type {self.type!r} of {self.id}")
+        if isinstance(self.shutdown, timedelta) and self.shutdown < timedelta(0):
             raise InvalidSpec(f"shutdown of {self.id} is negative")
+        if self.significant and self.restart is Restart.PERMANENT:
+            raise InvalidSpec(f"{self.id} is significant and permanent: it would never end")
+
+    @property
+    def patience(self) -> timedelta | None:
+        """How long a stop waits before it kills; None is for ever."""
+        if isinstance(self.shutdown, timedelta):
+            return self.shutdown
+        if self.shutdown is Shutdown.BRUTAL_KILL:
+            return timedelta(0)
+        if self.shutdown is Shutdown.INFINITY or self.type is ChildType.SUPERVISOR:
+            return None
+        return timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class SupervisorSpec:
     """A supervisor and its static children, in start order.
 
-    `intensity` bounds the restarts of all children together, as in OTP; going over it escalates.
-    `child_intensity` bounds each child alone; going over it quarantines the child for
-    `quarantine`, doubled each time in a row, at most an hour. `max_children` bounds how many there
-    are, those that wait for a restart included, as in Elixir's DynamicSupervisor.
+    `intensity` bounds the restarts of all children together, as in OTP; going over it ends the
+    supervisor, which is its own parent's business then. `budgets` bound each child alone; going
+    over one quarantines the child for `quarantine`, doubled each time in a row, at most an hour.
+    `max_children` bounds how many there are, those that wait for a restart included, as in Elixir's
+    DynamicSupervisor. `spread` is what each child adds to the time over which restarts after the
+    loss of a machine are spread. `strict_start`: a child that cannot be started the first time is
+    not tried again; at the supervisor's own start that ends the supervisor, as in OTP.
     """
 
     id: str
     children: tuple[ChildSpec, ...] = ()
     strategy: Strategy = Strategy.ONE_FOR_ONE
     intensity: Intensity | None = field(default_factory=lambda: Intensity(5, timedelta(seconds=30)))
-    child_intensity: Intensity | None = None
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    budgets: Budgets | None = None
     max_children: int | None = None
     quarantine: timedelta = timedelta(seconds=60)
     backoff: Backoff = field(default_factory=Backoff)
+    spread: timedelta = timedelta(milliseconds=20)
+    strict_start: bool = False
 
     def __post_init__(self) -> None:
+        if self.strategy not in tuple(Strategy):
+            known = ", ".join(Strategy)
+            raise InvalidSpec(f"unknown strategy {self.strategy!r} of {self.id}; known: {known}")
+        if self.auto_shutdown not in tuple(AutoShutdown):
+            raise InvalidSpec(f"unknown auto_shutdown {self.auto_shutdown!r} of {self.id}")
         ids = [child.id for child in self.children]
         if doubled := sorted({child_id for child_id in ids if ids.count(child_id) > 1}):
             raise InvalidSpec(f"supervisor {self.id} names {', '.join(doubled)} twice")
         if self.max_children is not None and self.max_children < len(ids):
             raise InvalidSpec(f"max_children {self.max_children} is fewer than {self.id} has")
-        if self.strategy not in tuple(Strategy):
-            raise InvalidSpec(f"unknown strategy {self.strategy!r}")
+        if self.quarantine <= timedelta(0):
+            raise InvalidSpec(f"quarantine of {self.id} is not positive")
+        if self.strategy.grouped and self.budgets is not None:
+            raise InvalidSpec(
+                f"{self.id} is {self.strategy} and has budgets for single children: its children "
+                "are restarted together, so only its intensity can bound them"
+            )
+        for child in self.children:
+            self.check(child)
+
+    def check(self, child: ChildSpec) -> None:
+        """Raise `InvalidSpec` for a child that this supervisor cannot have."""
+        if child.significant and self.auto_shutdown is AutoShutdown.NEVER:
+            raise InvalidSpec(f"{child.id} is significant, but {self.id} has auto_shutdown never")
+
+
+def otp(spec: SupervisorSpec) -> SupervisorSpec:
+    """The same supervisor by OTP's rules alone: no delays, no quarantine, no second first try."""
+    return replace(spec, backoff=NO_BACKOFF, budgets=None, strict_start=True)

@@ -11,7 +11,7 @@ from uuid import UUID
 from ..cluster.errors import SupervisionError
 from ..cluster.postgres import Database, DatabaseUnavailable, Queries, Row
 from ..cluster.telemetry import logger
-from .restart import Report
+from .state import Report
 
 QUERIES = Queries.load(Path(__file__).with_name("supervision.sql"))
 

@@ -1,83 +1,68 @@
 """The shell around `restart.decide`: turns what happens to children into events, and performs.
 
-One task owns the state; everything else only puts events into its queue. Starts and stops run
-beside it, so a child that takes long to start, or never does, does not keep its supervisor from
-answering.
+One task owns the state; everything else only puts events into its queue. Each life of a child is a
+task of its own that starts it, watches it, and tells of its end exactly once; so a child that takes
+long to start, or never does, does not keep its supervisor from answering.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ..cluster.clock import Clock, SystemClock
-from ..cluster.errors import AosError
+from ..cluster.errors import Blame, SupervisionError
 from ..cluster.exits import Exit, ExitReason
 from ..cluster.telemetry import logger
-from .restart import (
-    Dismissed,
+from .children import NoCapacity, NotNeeded, Running, Starter, explain
+from .order import is_first_start
+from .restart import decide, next_due
+from .spec import ChildSpec, ChildType, SupervisorSpec
+from .state import (
+    Child,
+    Command,
     Due,
     Ended,
     Event,
-    GiveUp,
+    Finish,
+    Ignored,
     Phase,
+    Refused,
     Report,
+    Request,
     Start,
     Started,
     State,
     Stop,
-    Wanted,
-    decide,
-    next_due,
+    StopAll,
 )
-from .spec import ChildSpec, SupervisorSpec
 
-_START_SECONDS = 60.0
-_KILL_SECONDS = 5.0
+START_SECONDS = 60.0
+_CONFIRM_SECONDS = 10.0
+"""A child that was stopped, or killed, and whose end nobody confirms does not hold up the rest."""
+_CUT_SHORT = Exit(ExitReason.SHUTDOWN, "stopped before its start, or its end, was confirmed")
 
 log = logger(__name__)
 
 
-class Running(Protocol):
-    """A child that was started."""
+class RequestRefused(SupervisionError):
+    """A supervisor does not do what was asked of it; `context["why"]` is OTP's word for it."""
 
-    async def watch(self) -> Exit:
-        """Return when it ends, with why."""
-        ...
-
-    async def stop(self, seconds: float) -> None:
-        """End it, by force after `seconds`. Its `watch` returns then."""
-        ...
-
-    async def describe(self) -> dict[str, Any]:
-        """What a tree view shows of it."""
-        ...
+    code = "AOS-4102"
+    title = "The supervisor refuses."
+    next_action = "Look with `aos tree` at how things stand, then ask for what can be done."
+    blame = Blame.CALLER
 
 
 R = TypeVar("R", bound=Running)
-R_co = TypeVar("R_co", bound=Running, covariant=True)
-
-
-class Starter(Protocol[R_co]):
-    """How children of one kind come to be."""
-
-    async def start(self, spec: ChildSpec) -> R_co:
-        """Start the child, or adopt the one that lives. Raises what it failed with."""
-        ...
-
-    async def progressed(self, spec: ChildSpec) -> bool:
-        """Whether the child that just ended had done something useful since its start."""
-        ...
-
 
 Recorder = Callable[[str, Report], None]
 """Takes the supervisor's id and a report; must not block."""
 
 
 class Supervisor(Generic[R]):
-    """Keeps children alive by one spec."""
+    """Keeps children alive by one specification."""
 
     def __init__(
         self,
@@ -86,140 +71,171 @@ class Supervisor(Generic[R]):
         record: Recorder,
         clock: Clock | None = None,
     ) -> None:
-        self.state = State(spec)
+        self.state = State.of(spec)
         self.running: dict[str, R] = {}
-        self.gave_up = asyncio.Event()
+        self.booted = asyncio.Event()
         self._starter = starter
         self._record = record
         self._clock = clock or SystemClock()
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._events: asyncio.Queue[tuple[Event, asyncio.Future[None] | None]] = asyncio.Queue()
+        self._lives: dict[tuple[str, int], asyncio.Task[Ended | Ignored]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._settled: dict[str, asyncio.Event] = {}
-        self._gone: dict[str, asyncio.Event] = {}
+        self._exit: Exit | None = None
+        self._over = asyncio.Event()
 
-    async def run(self) -> None:
-        """Start the static children in order, then serve for ever. Cancel to leave them alone."""
-        serving = asyncio.create_task(self._serve())
+    async def run(self) -> Exit:
+        """Start the static children, and serve until the supervisor ends; with what it ended.
+        Cancel to leave the children alone.
+        """
+        self.tell(Due())
         try:
-            for child in self.state.spec.children:
-                await self.want(child)
-            await serving
+            while self._exit is None:
+                event, asker = await self._next_event()
+                self._handle(event, asker)
+            return self._exit
         finally:
-            for task in (serving, *self._tasks):
+            self._over.set()
+            self._refuse_the_rest()
+            for task in (*self._lives.values(), *self._tasks):
                 task.cancel()
 
-    async def want(self, spec: ChildSpec) -> None:
-        """Have a child started, and return when it is running or will be tried again later."""
-        if self.gave_up.is_set():
-            return
-        settled = self._settled.setdefault(spec.id, asyncio.Event())
-        self.ask(spec)
-        await settled.wait()
+    def tell(self, event: Event) -> None:
+        """Put an event, or a request whose refusal nobody needs to know of."""
+        self._events.put_nowait((event, None))
 
-    def ask(self, spec: ChildSpec) -> None:
-        """Have a child started, without waiting for it."""
-        self._events.put_nowait(Wanted(spec))
+    async def request(self, request: Request) -> None:
+        """Ask for something. Returns when it is granted, which is before it is done. Raises
+        `RequestRefused`.
+        """
+        if self._over.is_set():
+            raise RequestRefused(f"{self.state.spec.id} has ended", why="shutdown")
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._events.put_nowait((request, answer))
+        await answer
 
-    def dismiss(self, child: str) -> None:
-        """Have a child stopped and forgotten."""
-        self._events.put_nowait(Dismissed(child))
+    async def stop(self, exit_: Exit | None = None) -> None:
+        """Stop all children in their order, and return when they have ended."""
+        self.tell(StopAll(exit_ or Exit(ExitReason.SHUTDOWN)))
+        await self._over.wait()
 
-    async def stop_all(self) -> None:
-        """Stop all children, last started first, and return when they have ended."""
-        for child_id, child in reversed(list(self.state.children.items())):
-            gone = self._gone.setdefault(child_id, asyncio.Event())
-            self.dismiss(child_id)
-            with suppress(TimeoutError):  # what cannot be ended does not save those before it
-                async with asyncio.timeout(child.spec.shutdown.total_seconds() + _KILL_SECONDS):
-                    await gone.wait()
+    def is_up(self, child_id: str) -> bool:
+        """Whether a child runs and is not being stopped."""
+        child = self.state.children.get(child_id)
+        return child is not None and child.phase is Phase.RUNNING and child.fate is None
 
     async def describe(self) -> list[dict[str, Any]]:
         """The children as a tree view shows them, in start order."""
-        return [
-            {
-                "id": child_id,
-                "state": child.phase.value,
-                "restarts": len(child.restarts),
-                **(await self.running[child_id].describe() if child_id in self.running else {}),
-            }
-            for child_id, child in list(self.state.children.items())
-        ]
+        children = list(self.state.children.values())
+        return list(await asyncio.gather(*(self._describe(child) for child in children)))
 
-    async def _serve(self) -> None:
-        while not self.state.given_up:
-            event = await self._next_event()
-            self.state, commands = decide(self.state, event, self._clock.now())
-            for command in commands:
+    async def _describe(self, child: Child) -> dict[str, Any]:
+        running = self.running.get(child.spec.id)
+        about = {
+            "id": child.spec.id,
+            "state": child.phase.value,
+            "type": child.spec.type.value,
+            "restart": child.spec.restart.value,
+            "restarts": child.restarts,
+        }
+        if child.until is not None:
+            about["until"] = child.until.isoformat()
+        if child.waits_for:
+            about["waits_for"] = child.waits_for
+        return {**about, **(await running.describe() if running is not None else {})}
+
+    def _handle(self, event: Event, asker: asyncio.Future[None] | None) -> None:
+        self.state, commands = decide(self.state, event, self._clock.now())
+        if not self.booted.is_set() and not any(map(is_first_start, self.state.children.values())):
+            self.booted.set()
+        refusal: Refused | None = None
+        for command in commands:
+            if isinstance(command, Refused):
+                refusal = command
+            else:
                 self._perform(command)
-            self._tell_waiters(event, acted=bool(commands))
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if asker is not None and not asker.done():
+            if refusal is None:
+                asker.set_result(None)
+            else:
+                detail = f"{refusal.why}: {refusal.detail}"
+                asker.set_exception(RequestRefused(detail, why=refusal.why))
 
-    def _tell_waiters(self, event: Event, *, acted: bool) -> None:
-        match event:
-            case Started(child) | Ended(child):
-                settled = child
-            case Wanted(spec) if not acted and not self._is_starting(spec.id):
-                settled = spec.id
-            case _:
-                settled = ""
-        if settled in self._settled:
-            self._settled.pop(settled).set()
-        for child_id in [each for each in self._gone if each not in self.state.children]:
-            self._gone.pop(child_id).set()
-
-    def _is_starting(self, child_id: str) -> bool:
-        child = self.state.children.get(child_id)
-        return child is not None and child.phase is Phase.STARTING
-
-    async def _next_event(self) -> Event:
+    async def _next_event(self) -> tuple[Event, asyncio.Future[None] | None]:
         due = next_due(self.state)
-        if due is None:
+        if due is None or not self._events.empty():
             return await self._events.get()
-        timer = asyncio.ensure_future(
-            self._clock.sleep(max(0.0, (due - self._clock.now()).total_seconds()))
-        )
+        wait = max(0.0, (due - self._clock.now()).total_seconds())
+        timer = asyncio.ensure_future(self._clock.sleep(wait))
         event = asyncio.ensure_future(self._events.get())
         try:
             await asyncio.wait({timer, event}, return_when=asyncio.FIRST_COMPLETED)
-            return event.result() if event.done() else Due()
+            return event.result() if event.done() else (Due(), None)
         finally:
             timer.cancel()
             event.cancel()
 
-    def _perform(self, command: Start | Stop | GiveUp | Report) -> None:
+    def _perform(self, command: Command) -> None:
         match command:
-            case Start(child):
-                self._spawn(self._live(self.state.children[child].spec))
-            case Stop(child):
-                if (running := self.running.get(child)) is not None:
-                    seconds = self.state.children[child].spec.shutdown.total_seconds()
-                    self._spawn(running.stop(seconds))
+            case Start(child, life):
+                self._begin(self.state.children[child].spec, life)
+            case Stop(child, life, patience):
+                self._end(child, life, None if patience is None else patience.total_seconds())
             case Report():
                 self._record(self.state.spec.id, command)
-            case GiveUp(reason):
-                log.error("supervisor gives up", supervisor=self.state.spec.id, reason=reason)
-                self.gave_up.set()
-                for waiting in (*self._settled.values(), *self._gone.values()):
-                    waiting.set()
+            case Finish(exit_):
+                self._exit = exit_
+            case Refused():
+                pass  # told to who asked
 
-    async def _live(self, spec: ChildSpec) -> None:
-        """One life of a child: start it, tell, watch it, tell."""
+    def _begin(self, spec: ChildSpec, life: int) -> None:
+        """One life of a child, told of exactly once, however its task ends."""
+        key = (spec.id, life)
+        task = asyncio.create_task(self._lived(spec, life))
+        self._lives[key] = task
+
+        def tell(ended: asyncio.Task[Ended | Ignored]) -> None:
+            del self._lives[key]
+            if not self._over.is_set():
+                self.tell(Ended(*key, _CUT_SHORT) if ended.cancelled() else ended.result())
+
+        task.add_done_callback(tell)
+
+    def _end(self, child: str, life: int, seconds: float | None) -> None:
+        if child in self.running:
+            stopping = asyncio.create_task(self._stop(self.running[child], (child, life), seconds))
+            self._tasks.add(stopping)
+            stopping.add_done_callback(self._tasks.discard)
+        else:  # it is being started, and a starter that is cancelled leaves nothing behind
+            self._lives[child, life].cancel()
+
+    async def _stop(self, running: R, key: tuple[str, int], seconds: float | None) -> None:
         try:
-            async with asyncio.timeout(_START_SECONDS):
+            await running.stop(seconds)
+        except Exception as error:  # its watch tells what became of it
+            log.warning("a stop failed", child=key[0], error=explain(error))
+        if (life := self._lives.get(key)) is not None:
+            _, pending = await asyncio.wait({life}, timeout=_CONFIRM_SECONDS)
+            for unconfirmed in pending:
+                unconfirmed.cancel()
+
+    async def _lived(self, spec: ChildSpec, life: int) -> Ended | Ignored:
+        bound = START_SECONDS if spec.type is ChildType.WORKER else None
+        try:
+            async with asyncio.timeout(bound):
                 running = await self._starter.start(spec)
+        except NotNeeded:
+            return Ignored(spec.id, life)
+        except NoCapacity as error:
+            return Ended(spec.id, life, Exit(ExitReason.NO_CAPACITY, str(error)))
         except Exception as error:
-            exit_ = Exit(ExitReason.START_ERROR, _explain(error))
-            self._events.put_nowait(Ended(spec.id, exit_))
-            return
-        if self.state.given_up:
-            await running.stop(spec.shutdown.total_seconds())
-            return
+            return Ended(spec.id, life, Exit(ExitReason.START_ERROR, explain(error)))
         self.running[spec.id] = running
-        self._events.put_nowait(Started(spec.id))
-        exit_ = await _watched(running)
-        if self.running.get(spec.id) is running:
+        self.tell(Started(spec.id, life))
+        try:
+            exit_ = await _watched(running)
+        finally:
             del self.running[spec.id]
-        self._events.put_nowait(Ended(spec.id, exit_, await self._progressed(spec)))
+        return Ended(spec.id, life, exit_, await self._progressed(spec))
 
     async def _progressed(self, spec: ChildSpec) -> bool:
         try:
@@ -228,20 +244,16 @@ class Supervisor(Generic[R]):
             log.warning("progress is not known", child=spec.id, error=repr(error))
             return False
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _refuse_the_rest(self) -> None:
+        while not self._events.empty():
+            _, asker = self._events.get_nowait()
+            if asker is not None and not asker.done():
+                detail = f"{self.state.spec.id} has ended"
+                asker.set_exception(RequestRefused(detail, why="shutdown"))
 
 
 async def _watched(running: Running) -> Exit:
     try:
         return await running.watch()
     except Exception as error:
-        return Exit(ExitReason.CRASH, f"its watch failed: {_explain(error)}")
-
-
-def _explain(error: Exception) -> str:
-    if isinstance(error, AosError):
-        return f"{error.code}: {error.detail}"
-    return f"{type(error).__name__}: {error}"
+        return Exit(ExitReason.CRASH, f"its watch failed: {explain(error)}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from .spec import ChildSpec, Intensity, SupervisorSpec
+from .spec import Budgets, ChildSpec, Intensity, Strategy, SupervisorSpec
 
 ROOT, HOSTS, AGENTS, FRONT = "root", "hosts", "agents", "front"
 
@@ -37,8 +37,9 @@ def agent_supervisor(max_hosts: int) -> SupervisorSpec:
     """The agents' supervisor: no bound over all of them, lest one exhaust it for the others."""
     return SupervisorSpec(
         AGENTS,
+        strategy=Strategy.DYNAMIC,
         intensity=None,
-        child_intensity=Intensity(5, timedelta(seconds=60)),
+        budgets=Budgets(),
         max_children=max_hosts,
         quarantine=timedelta(seconds=60),
     )

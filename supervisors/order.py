@@ -1,0 +1,100 @@
+"""Who is stopped and who is started next. Pure, and level-triggered: it looks at what is, not at
+what happened, so that no event can be missed.
+
+Stops come in reverse start order, one at a time; starts in start order. Among grouped children
+nobody is started while one of them is still to be stopped, or while one before it is not up yet.
+Otherwise only first starts wait for each other: a child that comes back waits for nobody. Dynamic
+children have no order at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from ..cluster.exits import Exit
+from .spec import Strategy
+from .state import Child, Command, Fate, Finish, Phase, Start, State, Stop
+
+_NOT_UP = (Phase.WAITING, Phase.STARTING, Phase.STOPPING)
+
+
+def with_child(state: State, child: Child) -> State:
+    """The state with this child in its place, or as the last one."""
+    return replace(state, children={**state.children, child.spec.id: child})
+
+
+def without_child(state: State, child_id: str) -> State:
+    """The state without this child."""
+    rest = {key: child for key, child in state.children.items() if key != child_id}
+    return replace(state, children=rest)
+
+
+def is_first_start(child: Child) -> bool:
+    """Whether nobody knows yet how the child's first start ends."""
+    if child.life == 0:
+        return child.phase is Phase.WAITING
+    return child.life == 1 and child.phase is Phase.STARTING
+
+
+def doomed(state: State, ending: Exit) -> State:
+    """The supervisor stops everybody and then ends with `ending`."""
+    children = {
+        child_id: replace(child, fate=Fate.KEEP)
+        if child.phase.alive
+        else replace(child, phase=Phase.STOPPED, until=None)
+        for child_id, child in state.children.items()
+    }
+    return replace(state, children=children, ending=ending)
+
+
+def advance(state: State, now: datetime) -> tuple[State, tuple[Command, ...]]:
+    """What can be done now towards what is wanted."""
+    state, stops = _stop(state)
+    if state.ending is None:
+        state, starts = _start(state, now)
+        return state, stops + starts
+    if any(child.phase.alive for child in state.children.values()):
+        return state, stops
+    return replace(state, over=True), (*stops, Finish(state.ending))
+
+
+def _stop(state: State) -> tuple[State, tuple[Command, ...]]:
+    children = list(state.children.values())[::-1]
+    todo = [c for c in children if c.fate and c.phase in (Phase.STARTING, Phase.RUNNING)]
+    if state.spec.strategy is not Strategy.DYNAMIC:
+        busy = any(child.phase is Phase.STOPPING for child in children)
+        todo = [] if busy else todo[:1]
+    for child in todo:
+        state = with_child(state, replace(child, phase=Phase.STOPPING))
+    return state, tuple(Stop(c.spec.id, c.life, c.spec.patience) for c in todo)
+
+
+def _start(state: State, now: datetime) -> tuple[State, tuple[Command, ...]]:
+    starts: list[Command] = []
+    for child_id in list(state.children):
+        child = state.children[child_id]
+        if child.phase is not Phase.WAITING or (child.until is not None and child.until > now):
+            continue
+        if _is_blocked(state, child):
+            continue
+        born = replace(child, phase=Phase.STARTING, until=None, life=child.life + 1)
+        state = with_child(state, born)
+        starts.append(Start(child_id, born.life))
+    return state, tuple(starts)
+
+
+def _is_blocked(state: State, child: Child) -> bool:
+    strategy = state.spec.strategy
+    if strategy is Strategy.DYNAMIC or (not strategy.grouped and child.life > 0):
+        return False
+    if strategy.grouped and any(c.phase.alive and c.fate for c in state.children.values()):
+        return True
+    for earlier in state.children.values():
+        if earlier.spec.id == child.spec.id:
+            return False
+        if strategy.grouped and earlier.phase in _NOT_UP:
+            return True
+        if is_first_start(earlier):
+            return True
+    return False
