@@ -87,6 +87,7 @@ class AgentActor:
             "agent_id": str(activation.agent_id) if activation else None,
             "epoch": activation.epoch if activation else 0,
             "runs": len(activation.drivers) if activation else 0,
+            "driven": activation.driven if activation else 0,
             "idle_s": activation.idle_seconds() if activation else 0.0,
         }
 
@@ -121,6 +122,7 @@ class _Activation:
         self._unreadable: set[UUID] = set()
         self._wary = epoch > 1
         self._busy_at = time.monotonic()
+        self.driven = 0
         self._limit = 1
         self._environment = Environment(
             tenant=tenant,
@@ -183,6 +185,7 @@ class _Activation:
             ended = await RunDriver(state, self._environment, wary=wary).drive()
             log.info("run ended", status=ended.status)
         del self.drivers[state.run_id]
+        self.driven += 1
         self._busy_at = time.monotonic()
         self.woken.set()
 

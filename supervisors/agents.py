@@ -17,18 +17,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from ..cluster import faults
-from ..cluster.engine import ActorRef
 from ..cluster.errors import AosError
-from ..cluster.exits import Exit
-from ..cluster.postgres import Database, DatabaseUnavailable, dsn_of
+from ..cluster.exits import Exit, ExitReason
+from ..cluster.postgres import Database, dsn_of
 from ..cluster.settings import Settings, load
 from ..cluster.telemetry import configure, logger
-from .hosts import Host, living_hosts, take_host
+from .activation import Activator
+from .children import Running, Starter
+from .hosts import living_hosts
+from .kinds import ByKind
+from .service_child import ServiceStarter
 from .spec import ChildSpec, Restart
-from .state import Dismissed, Phase, Report, Wanted
-from .store import Activation, ActivationStore, EventRecorder
+from .state import Report, Wanted
+from .store import ActivationStore, EventRecorder
 from .supervisor import Supervisor
+from .teams.keeper import TeamKeeper
+from .teams.members import MemberStarter
+from .teams.specs import AGENT, SERVICE, TEAM
+from .teams.store import KeeperStore
 from .tree import AGENTS, agent_supervisor
 
 _ACTIVATE_SECONDS = 5.0
@@ -38,66 +44,9 @@ _PARTITION_SECONDS = 3_600.0
 log = logger(__name__)
 
 
-class ActiveAgent:
-    """An agent in its host: what the supervisor keeps alive."""
-
-    def __init__(self, host: Host, activation: Activation) -> None:
-        self.host, self.activation = host, activation
-
-    async def watch(self) -> Exit:
-        """Return when the host process has ended."""
-        return await self.host.watch()
-
-    async def stop(self, seconds: float | None) -> None:
-        """End the process: what matters is in the journal, so there is nothing to wait for."""
-        del seconds
-        self.host.ref.kill()
-
-    async def describe(self) -> dict[str, Any]:
-        """Epoch and process."""
-        return {"pid": self.host.pid, "epoch": self.activation.epoch, "kind": "agent"}
-
-
-class Activator:
-    """Starts agents: a host, a higher epoch, and the identity handed over."""
-
-    def __init__(self, store: ActivationStore) -> None:
-        self._store = store
-        self.adoptable: dict[str, ActiveAgent] = {}
-        self._epochs: dict[str, int] = {}
-        self._manager: ActorRef | None = None
-
-    async def start(self, spec: ChildSpec) -> ActiveAgent:
-        """Adopt the agent if it lives from before, else activate it anew."""
-        if (alive := self.adoptable.pop(spec.id, None)) is not None:
-            self._epochs[spec.id] = alive.activation.epoch
-            return alive
-        host, self._manager = await take_host(self._manager)
-        try:
-            faults.point("supervisor.activating")
-            seen = self._epochs.pop(spec.id, None)
-            activation = await self._store.activate(
-                UUID(spec.id), host.ref.name, host.pid, host.node, seen=seen
-            )
-            await host.ref.call(
-                "activate", spec.id, activation.tenant, activation.epoch, timeout=_ACTIVATE_SECONDS
-            )
-        except BaseException:
-            host.ref.kill()
-            raise
-        self._epochs[spec.id] = activation.epoch
-        return ActiveAgent(host, activation)
-
-    def forget(self, child: str) -> None:
-        """The agent was made passive, which raised its epoch: the one we knew is not current."""
-        self._epochs.pop(child, None)
-
-    async def progressed(self, spec: ChildSpec) -> bool:
-        """Whether the last activation committed an outcome."""
-        try:
-            return await self._store.progressed(UUID(spec.id), self._epochs.get(spec.id, 0))
-        except DatabaseUnavailable:
-            return True  # an outage is nobody's fault: do not count against the agent
+def agent_child(agent_id: UUID) -> ChildSpec:
+    """An agent that is nobody's member: it comes when it has work, and goes when it is idle."""
+    return ChildSpec(str(agent_id), AGENT, Restart.TRANSIENT, args={"agent_id": str(agent_id)})
 
 
 class AgentSupervisor:
@@ -124,6 +73,18 @@ class AgentSupervisor:
         del tenant
         self._serve_agent(UUID(agent_id))
 
+    async def poke_teams(self) -> None:
+        """Somebody changed a team's row."""
+        self._teams.poke()
+
+    async def team(self, team_id: str) -> dict[str, Any] | None:
+        """How a team and its children stand; None if it is not there."""
+        return await self._teams.describe(UUID(team_id))
+
+    async def administer(self, team_id: str, child: str, verb: str) -> None:
+        """Terminate, restart or release a child of a team; see `TeamKeeper.administer`."""
+        await self._teams.administer(UUID(team_id), child, verb)
+
     async def report(self) -> dict[str, Any]:
         """The agents as the tree shows them."""
         return {
@@ -139,6 +100,7 @@ class AgentSupervisor:
         """Stop deciding. Agents are ended by whoever ends the cluster, and resume from journals."""
         for task in self._tasks:
             task.cancel()
+        await self._services.close()
 
     async def _begin(self, settings: Settings) -> None:
         logs = settings.home / "logs"
@@ -151,23 +113,35 @@ class AgentSupervisor:
         self._store = ActivationStore(self._database, AGENTS)
         self._activator = Activator(self._store)
         self._recorder = EventRecorder(self._database)
+        starters: dict[str, Starter[Running]] = {AGENT: self._activator}
         self._agents = Supervisor(
-            agent_supervisor(settings.agent_max_hosts), self._activator, self._record
+            agent_supervisor(settings.agent_max_hosts), ByKind(starters), self._record
         )
-        await self._store.claim(os.getpid())
+        epoch = await self._store.claim(os.getpid())
+        self._teams = starters[TEAM] = self._keeper(epoch)
         await self._find_living()
-        for agent_id in self._activator.adoptable:
-            self._serve_agent(UUID(agent_id))
+        # Before anybody is served: whoever lives as a member is adopted by its team.
+        await self._teams.reconcile()
+        for agent_id in list(self._activator.adoptable):
+            self._serve_agent(agent_id)
         self._tasks = [
             asyncio.create_task(service, name=name)
             for name, service in (
                 ("recorder", self._recorder.run()),
                 ("agents", self._agents.run()),
+                ("teams", self._teams.run()),
                 ("rescue", self._forever(self._rescue, settings.rescue_interval)),
                 ("passivate", self._forever(self._passivate_idle, settings.rescue_interval)),
                 ("partitions", self._forever(self._store.make_partitions, _PARTITION_SECONDS)),
             )
         ]
+
+    def _keeper(self, epoch: int) -> TeamKeeper:
+        store = KeeperStore(self._database, AGENTS, epoch)
+        self._services = ServiceStarter()
+        members = MemberStarter(self._activator, self._agents, store, self._store)
+        starters: dict[str, Starter[Running]] = {AGENT: members, SERVICE: self._services}
+        return TeamKeeper(store, self._agents, starters, self._record)
 
     async def _find_living(self) -> None:
         believed = {active.host: active for active in await self._store.active()}
@@ -177,7 +151,7 @@ class AgentSupervisor:
                 str(active.agent_id),
                 active.epoch,
             ):
-                self._activator.adoptable[str(active.agent_id)] = ActiveAgent(host, active)
+                self._activator.adoptable[active.agent_id] = (host, active)
             else:
                 host.ref.kill()
 
@@ -185,35 +159,36 @@ class AgentSupervisor:
         """Have the agent active, and awake. Nobody waits for it: an agent that takes long to start
         must not delay the others.
         """
-        child = str(agent_id)
-        if (running := self._agents.running.get(child)) is not None:
-            running.host.ref.tell("wake")
+        if self._teams.serve(agent_id):
+            return
+        if (active := self._activator.active.get(agent_id)) is not None:
+            active.host.ref.tell("wake")
         else:
-            self._agents.tell(Wanted(ChildSpec(child, "agent", Restart.PERMANENT)))
+            self._agents.tell(Wanted(agent_child(agent_id)))
 
     async def _rescue(self) -> None:
         overdue = timedelta(seconds=self._settings.rescue_interval)
         for agent_id, waiting in (await self._store.needy(overdue)).items():
-            if waiting or str(agent_id) not in self._agents.running:
+            if waiting or agent_id not in self._activator.active:
                 self._serve_agent(agent_id)
 
     async def _passivate_idle(self) -> None:
         full = len(self._agents.state.children) >= self._settings.agent_max_hosts
         limit = _SHED_IDLE_SECONDS if full else self._settings.agent_idle_seconds
-        for child, running in list(self._agents.running.items()):
-            state = self._agents.state.children.get(child)
-            if state is None or state.phase is not Phase.RUNNING:
-                continue
+        for agent_id, agent in list(self._activator.active.items()):
+            if not agent.leaves and not self._agents.is_up(str(agent_id)):
+                continue  # a permanent member of a team, or on its way already
             try:
-                about = await running.host.ref.call("whoami", timeout=_ACTIVATE_SECONDS)
+                about = await agent.host.ref.call("whoami", timeout=_ACTIVATE_SECONDS)
             except AosError:
                 continue  # its watch will tell
-            activation = running.activation
-            if about["idle_s"] >= limit and await self._store.passivate(
-                activation.agent_id, activation.epoch
+            done = agent.leaves and about["driven"] > 0 and about["runs"] == 0
+            if (done or (not agent.leaves and about["idle_s"] >= limit)) and (
+                await self._store.passivate(agent_id, agent.activation.epoch)
             ):
-                self._activator.forget(child)
-                self._agents.tell(Dismissed(child))
+                self._activator.forget(agent_id)
+                agent.left(Exit(ExitReason.NORMAL, "its work is done" if done else "passive"))
+                agent.host.ref.kill()
 
     async def _forever(self, step: Any, interval: float) -> None:
         """A reconciling loop: an outage or a bug in one round does not end it."""
@@ -226,7 +201,7 @@ class AgentSupervisor:
 
     def _record(self, supervisor: str, report: Report) -> None:
         self._recorder.record(supervisor, report)
-        if report.kind == "quarantined":
+        if report.kind == "quarantined" and not report.child.startswith(f"{TEAM}:"):
             until = datetime.now(UTC) + report.delay
             self._tasks.append(asyncio.create_task(self._show_quarantine(report.child, until)))
 
