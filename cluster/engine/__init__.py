@@ -26,6 +26,7 @@ from .errors import (
     UnsuitableResources,
 )
 from .exits import Exit, ExitReason
+from .nodes import Node, nodes
 from .tasks import TaskFailure, TaskOptions, TaskStream, stream
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "ClusterUnreachable",
     "Exit",
     "ExitReason",
+    "Node",
     "RemoteFailure",
     "TaskFailure",
     "TaskOptions",
@@ -48,6 +50,7 @@ __all__ = [
     "connect",
     "find",
     "names",
+    "nodes",
     "own_node",
     "resources",
     "shutdown",

@@ -10,13 +10,19 @@ from functools import cache
 from typing import Any, cast
 
 from ray import exceptions as ray_errors
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ..errors import AosError
 from .errors import ActorGone, ActorSilent, ActorUnavailable, RemoteFailure
 from .exits import Exit, ExitReason, classify
+from .nodes import demand, missing
 from .ray_api import api as ray
 
 _CALLS_AT_ONCE = 1_000
+CONTROL = "control"
+"""A concurrency group that each actor has: calls in it run in a thread and event loop of their own.
+What they touch must be safe to touch from another thread.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +34,28 @@ class ActorOptions:
 
     name: str
     cpus: float = 0.0
+    gpus: float = 0.0
+    memory_bytes: int = 0
     resources: tuple[tuple[str, float], ...] = ()
+    node: str | None = None
     detached: bool = True
     restarted_by_ray: bool = False
+
+    def missing(self) -> dict[str, float]:
+        """What no machine of the cluster has enough of: such an actor would wait for ever."""
+        return missing(demand(self.cpus, self.gpus, self.memory_bytes, self.resources))
+
+    def placement(self) -> dict[str, Any]:
+        """The same in Ray's words."""
+        options: dict[str, Any] = {
+            "num_cpus": self.cpus,
+            "num_gpus": self.gpus or None,
+            "memory": self.memory_bytes or None,
+            "resources": dict(self.resources) or None,
+        }
+        if self.node is not None:
+            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(self.node, soft=False)
+        return options
 
 
 class ActorRef:
@@ -43,13 +68,15 @@ class ActorRef:
     def __repr__(self) -> str:
         return f"ActorRef({self.name!r})"
 
-    async def call(self, method: str, *args: Any, timeout: float) -> Any:
-        """Call and wait at most `timeout` seconds.
+    async def call(self, method: str, *args: Any, timeout: float, control: bool = False) -> Any:
+        """Call and wait at most `timeout` seconds. `control`: in the thread that is kept for it, so
+        that an actor whose event loop hangs still answers.
 
         Raises the `AosError` that the method raised; `ActorGone`, `ActorUnavailable`,
         `ActorSilent`; `RemoteFailure` for anything else it raised.
         """
-        return await _answer(self._submit(method, args), f"{self.name}.{method}", timeout)
+        group = CONTROL if control else None
+        return await _answer(self._submit(method, args, group), f"{self.name}.{method}", timeout)
 
     def tell(self, method: str, *args: Any) -> None:
         """Call without waiting: a hint whose loss somebody else makes good."""
@@ -71,9 +98,12 @@ class ActorRef:
         """End the process now, without a last word."""
         ray.kill(self._handle, no_restart=True)
 
-    def _submit(self, method: str, args: tuple[Any, ...]) -> Future[Any]:
+    def _submit(self, method: str, args: tuple[Any, ...], group: str | None = None) -> Future[Any]:
+        bound = getattr(self._handle, method)
+        if group is not None:
+            bound = bound.options(concurrency_group=group)
         # ref.future() and not `await ref`: the latter keeps refs alive in async actors.
-        return getattr(self._handle, method).remote(*args).future()
+        return bound.remote(*args).future()
 
 
 async def _answer(future: Future[Any], what: str, timeout: float) -> Any:
@@ -108,8 +138,7 @@ def spawn(path: str, *args: Any, options: ActorOptions) -> ActorRef:
             max_restarts=-1 if options.restarted_by_ray else 0,
             max_task_retries=0,
             max_concurrency=_CALLS_AT_ONCE,
-            num_cpus=options.cpus,
-            resources=dict(options.resources) or None,
+            **options.placement(),
         )
         .remote(*args)
     )
@@ -133,7 +162,9 @@ def names(prefix: str) -> list[str]:
 @cache
 def _remote_class(path: str) -> Any:
     module, _, name = path.partition(":")
-    return ray.remote(getattr(importlib.import_module(module), name))
+    return ray.remote(concurrency_groups={CONTROL: 4})(
+        getattr(importlib.import_module(module), name)
+    )
 
 
 def call_self(method: str) -> None:
