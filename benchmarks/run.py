@@ -136,7 +136,7 @@ def is_ready(client: AosClient) -> bool:
     """Whether the spare processes that the last crash cost have been made again."""
     tree = client.status().tree
     hosts = next((c for c in (tree or {}).get("children", []) if c["id"] == "hosts"), {})
-    return bool(hosts.get("ready"))
+    return all(child.get("ready", True) for child in hosts.get("children", [{"ready": False}]))
 
 
 def one_run(client: AosClient, goal: str) -> None:

@@ -79,7 +79,7 @@ def test_the_agents_supervisor_is_killed_and_no_agent_notices(aos: RunningAos, a
 def test_the_host_manager_is_killed_and_agents_resume(aos: RunningAos, agent: str) -> None:
     run_id, _ = start_long_run(aos, agent)
     finished = until_first_fetch(aos, run_id)
-    kill(aos.pid_of("hosts"))
+    kill(aos.manager["pid"])
     assert_finished_once(aos, run_id, finished)
 
 
@@ -92,7 +92,7 @@ def test_the_root_is_killed_and_comes_back_by_itself(aos: RunningAos, agent: str
         return (
             tree is not None
             and tree["pid"] != root
-            and [child["state"] for child in tree["children"]] == ["running"] * 3
+            and [child["state"] for child in tree["children"]] == ["running"] * 4
         )
 
     eventually(whole)
@@ -164,7 +164,6 @@ def test_an_idle_agent_is_made_passive_and_comes_back_when_there_is_work(
     before = aos.client.agents.get(agent)
     assert before.pid is not None
     eventually(lambda: aos.client.agents.get(agent).state == "passive")
-    eventually(lambda: not psutil.pid_exists(before.pid or 0))
     assert aos.client.runs.wait(aos.client.runs.create(agent, goal).id).status == "completed"
     assert aos.client.agents.get(agent).epoch == before.epoch + 2, "one to fence, one to activate"
     told = [(e.kind, e.reason) for e in aos.client.supervision_events(child=str(before.id))]
