@@ -30,6 +30,7 @@ from .caller import TaskCaller
 from .driver import Environment, RunDriver
 from .outputs import Outputs
 from .pulse import Pulse
+from .rehearsal import rehearse
 from .runs.journal import JournalWriter, LeaseLost
 from .runs.state import RunState
 from .runs.store import RunStore
@@ -74,8 +75,7 @@ class AgentActor:
         self._pulse.begin(settings.orphan_seconds)
         async for _ in stream(PREPARE, "0", TaskOptions(name="prepare", cpus=0.5)):
             pass
-        registry().catalog()
-        await self._connected(settings).fetch_value("SELECT 1")
+        await rehearse(self._connected(settings), registry().catalog())
         return {"pid": os.getpid(), "node": own_node()}
 
     async def activate(self, agent_id: str, tenant: str, epoch: int, leaves: bool) -> None:

@@ -8,13 +8,14 @@ moment of the new activation nothing of the old one can be written.
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from ..cluster import faults
-from ..cluster.engine import ActorOptions
+from ..cluster.engine import ActorOptions, describe
 from ..cluster.errors import AosError
 from ..cluster.exits import Exit, ExitReason
 from ..cluster.postgres import DatabaseUnavailable
@@ -120,8 +121,8 @@ class Activator:
     async def _activate(self, agent_id: UUID, facts: AgentFacts, spec: ChildSpec) -> ActiveAgent:
         options = None if facts.dedicated is None else _options(facts, facts.dedicated)
         if options is not None and (lacking := options.missing()):
-            needs = ", ".join(f"{name} {amount:g}" for name, amount in sorted(lacking.items()))
-            raise NoCapacity(f"needs {needs}; no machine has it")
+            raise NoCapacity(f"needs {describe(lacking)}; no machine has it")
+        began = time.monotonic()
         host = await self._managers.take(facts.tenant, options)
         try:
             faults.point("supervisor.activating")
@@ -136,6 +137,8 @@ class Activator:
         except BaseException:
             host.ref.kill()
             raise
+        took_ms = round(1000 * (time.monotonic() - began), 2)
+        log.debug("activated", agent_id=str(agent_id), host=host.ref.name, took_ms=took_ms)
         return ActiveAgent(host, activation, facts)
 
 

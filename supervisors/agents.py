@@ -25,6 +25,7 @@ from ..cluster.postgres import Database, DatabaseUnavailable, dsn_of
 from ..cluster.settings import Settings, load
 from ..cluster.telemetry import configure, logger
 from .activation import Activator, ActiveAgent
+from .heartbeat import patience
 from .hosts.access import Managers
 from .hosts.store import HostStore
 from .spec import ChildSpec, Restart
@@ -35,6 +36,7 @@ from .tree import AGENTS, agent_supervisor
 
 _ANSWER_SECONDS = 5.0
 _SHED_IDLE_SECONDS = 1.0
+_MACHINES_SECONDS = 2.0
 _PARTITION_SECONDS = 3_600.0
 _EXIT_DEPOSED = 70
 
@@ -110,7 +112,7 @@ class AgentSupervisor:
         )
         self._store = ActivationStore(self._database, AGENTS)
         self._hosts = HostStore(self._database)
-        self._managers = Managers()
+        self._managers = Managers(patience(settings))
         self._activator = Activator(self._store, self._managers)
         self._recorder = EventRecorder(self._database)
         self._agents = Supervisor(
@@ -126,6 +128,7 @@ class AgentSupervisor:
                 ("recorder", self._recorder.run()),
                 ("agents", self._agents.run()),
                 ("rescue", self._forever(self._rescue, settings.rescue_interval)),
+                ("machines", self._forever(self._managers.refresh, _MACHINES_SECONDS)),
                 ("takeover", self._forever(self._take_over, lease / 4)),
                 ("passivate", self._forever(self._passivate_idle, self._idle_round())),
                 ("partitions", self._forever(self._store.make_partitions, _PARTITION_SECONDS)),

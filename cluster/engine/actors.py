@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from ..errors import AosError
 from .errors import ActorGone, ActorSilent, ActorUnavailable, RemoteFailure
 from .exits import Exit, ExitReason, classify
-from .nodes import demand, missing
+from .nodes import demand, describe, missing
 from .ray_api import api as ray
 
 _CALLS_AT_ONCE = 1_000
@@ -43,7 +43,14 @@ class ActorOptions:
 
     def missing(self) -> dict[str, float]:
         """What no machine of the cluster has enough of: such an actor would wait for ever."""
-        return missing(demand(self.cpus, self.gpus, self.memory_bytes, self.resources))
+        return missing(self._demand())
+
+    def wanted(self) -> str:
+        """What it needs, in words."""
+        return describe(self._demand())
+
+    def _demand(self) -> dict[str, float]:
+        return demand(self.cpus, self.gpus, self.memory_bytes, self.resources)
 
     def placement(self) -> dict[str, Any]:
         """The same in Ray's words."""

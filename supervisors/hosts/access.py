@@ -6,10 +6,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...cluster.engine import ActorGone, ActorOptions, ActorRef, find, names
-from ...cluster.errors import AosError, Blame, SupervisionError
+from ...cluster.engine import ActorOptions, ActorRef, ActorSilent, find, names
+from ...cluster.errors import AosError, Blame, EngineError, SupervisionError
 from ...cluster.exits import Exit
 from ...cluster.telemetry import logger
+from ..children import NoCapacity
 from ..heartbeat import until_dead
 from ..liveness import Patience
 from ..tree import HOSTS, actor_name
@@ -40,11 +41,12 @@ class Host:
     pid: int
     node: str
     manager: ActorRef
+    patience: Patience
     dedicated: bool = False
 
     async def watch(self) -> Exit:
         """Return when the process has ended."""
-        return await until_dead(self.ref, self.whoami, Patience())
+        return await until_dead(self.ref, self.whoami, self.patience)
 
     async def whoami(self) -> dict[str, Any]:
         """What the process says it is and does."""
@@ -65,26 +67,31 @@ class Host:
 
 @dataclass
 class Managers:
-    """The host managers of all machines. One that has died is looked up again."""
+    """The host managers of all machines: looked up by `refresh`, and when one has died."""
 
+    patience: Patience
     _known: list[ActorRef] = field(default_factory=list[ActorRef])
     _turn: int = 0
 
+    async def refresh(self) -> None:
+        """Look which managers there are now."""
+        self._known = await asyncio.to_thread(_find_all)
+
     async def take(self, tenant: str, dedicated: ActorOptions | None = None) -> Host:
-        """A process for an agent of a tenant, from one machine after the other. Raises `NoHosts`,
-        or what making a new process failed with.
+        """A process for an agent of a tenant, from one machine after the other: where one cannot
+        be had, another machine may have one. Raises `NoHosts`.
         """
         for attempt in range(2):
             if not self._known or attempt:
-                self._known = await asyncio.to_thread(_find_all)
+                await self.refresh()
             for _ in range(len(self._known)):
                 manager = self._known[self._turn % len(self._known)]
                 self._turn += 1
                 try:
-                    return await _take_from(manager, tenant, dedicated)
-                except ActorGone:
-                    log.info("a host manager is gone", manager=manager.name)
-        raise NoHosts("the host managers are being restarted")
+                    return await self._take_from(manager, tenant, dedicated)
+                except EngineError as error:  # it, its machine, or the process it just made
+                    log.info("no host from there", manager=manager.name, detail=error.detail)
+        raise NoHosts("no machine gave a process")
 
     async def beats(self) -> dict[str, dict[str, Any]]:
         """What each host last said of itself, by its name."""
@@ -100,34 +107,38 @@ class Managers:
         """Hosts that are agents, with what they say they are: what a new supervisor adopts. Those
         that do not answer are ended.
         """
-        self._known = await asyncio.to_thread(_find_all)
-        hosts = [host for manager in self._known for host in await _taken_from(manager)]
+        await self.refresh()
+        hosts = [host for manager in self._known for host in await self._taken_from(manager)]
         answers = await asyncio.gather(*(_introduced(host) for host in hosts))
         return [(host, about) for host, about in zip(hosts, answers, strict=True) if about]
+
+    async def _take_from(
+        self, manager: ActorRef, tenant: str, dedicated: ActorOptions | None
+    ) -> Host:
+        if dedicated is None:
+            about = await manager.call("take", tenant, timeout=_TAKE_SECONDS)
+        else:
+            try:
+                about = await manager.call("make_dedicated", dedicated, timeout=_TAKE_SECONDS)
+            except ActorSilent:  # Ray has not placed it: what it needs is there, and in use
+                raise NoCapacity(f"waits for {dedicated.wanted()}, which is in use") from None
+        return self._host(about, manager)
+
+    async def _taken_from(self, manager: ActorRef) -> list[Host]:
+        try:
+            taken = await manager.call("taken", timeout=_ANSWER_SECONDS)
+        except AosError as error:
+            log.warning("a host manager does not answer", manager=manager.name, detail=error.detail)
+            return []
+        return [self._host(about, manager) for about in taken]
+
+    def _host(self, about: dict[str, Any], manager: ActorRef) -> Host:
+        ref, pid, node = about["ref"], about["pid"], about["node"]
+        return Host(ref, pid, node, manager, self.patience, about["dedicated"])
 
 
 def _find_all() -> list[ActorRef]:
     return [ref for name in names(MANAGERS) if (ref := find(name)) is not None]
-
-
-async def _take_from(manager: ActorRef, tenant: str, dedicated: ActorOptions | None) -> Host:
-    if dedicated is None:
-        about = await manager.call("take", tenant, timeout=_TAKE_SECONDS)
-    else:
-        about = await manager.call("make_dedicated", dedicated, timeout=_TAKE_SECONDS)
-    return Host(about["ref"], about["pid"], about["node"], manager, dedicated is not None)
-
-
-async def _taken_from(manager: ActorRef) -> list[Host]:
-    try:
-        taken = await manager.call("taken", timeout=_ANSWER_SECONDS)
-    except AosError as error:
-        log.warning("a host manager does not answer", manager=manager.name, detail=error.detail)
-        return []
-    return [
-        Host(about["ref"], about["pid"], about["node"], manager, about["dedicated"])
-        for about in taken
-    ]
 
 
 async def _introduced(host: Host) -> dict[str, Any] | None:

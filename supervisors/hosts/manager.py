@@ -30,6 +30,8 @@ from .store import HostStore, Lease
 
 _AGENT_ACTOR = "aos.actors.agent:AgentActor"
 _PREPARE_SECONDS = 50.0
+_PLACE_SECONDS = 20.0
+"""For a process with resources of its own: what is not placed by then waits for others to end."""
 _REFILL_PAUSE = 1.0
 _SETTLE_SECONDS = 0.5
 """A host is taken because something happens: that comes first, making new processes after it."""
@@ -101,7 +103,7 @@ class HostManager:
 
     async def make_dedicated(self, options: ActorOptions) -> dict[str, Any]:
         """A process of its own, with resources of its own, for one agent."""
-        process = await self._spawned(options)
+        process = await self._spawned(options, seconds=_PLACE_SECONDS)
         process.dedicated = True
         return process.about()
 
@@ -234,10 +236,10 @@ class HostManager:
         self._pool = added(self._pool, name)
         return name
 
-    async def _spawned(self, options: ActorOptions) -> _Process:
+    async def _spawned(self, options: ActorOptions, seconds: float = _PREPARE_SECONDS) -> _Process:
         ref = spawn(_AGENT_ACTOR, options=options)
         try:
-            about = await ref.call("prepare", timeout=_PREPARE_SECONDS)
+            about = await ref.call("prepare", timeout=seconds)
         except BaseException:
             ref.kill()
             raise
