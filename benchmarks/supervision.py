@@ -1,4 +1,4 @@
-"""Figures of supervision: activation, a million registered agents, many active ones, idling, healing.
+"""Figures of supervision: activation, a million registered agents, many active ones, healing.
 
 Each function measures the real system in the state that it is given and returns figures by name.
 """
@@ -32,7 +32,8 @@ TARGETS: dict[str, float] = {
 
 _REGISTER = """
 WITH fresh AS (
-    SELECT gen_random_uuid() AS agent_id, 'mass-' || n AS name FROM generate_series($1::int, $2::int) n
+    SELECT gen_random_uuid() AS agent_id, 'mass-' || n AS name
+    FROM generate_series($1::int, $2::int) n
 ), registered AS (
     INSERT INTO agents (agent_id, tenant_id, name, profile)
     SELECT agent_id, 'default', name, json_build_object('name', name) FROM fresh
@@ -43,8 +44,8 @@ SELECT agent_id, 'default', 1, 'passive' FROM fresh
 
 
 def measure_activation(aos: RunningAos, repetitions: int) -> dict[str, float]:
-    """Activation with a warm host, from asking for one to the agent being there: alone, then among a
-    million registered agents. Agents are made passive within two seconds, so hosts come back.
+    """Activation with a warm host, from asking for one to the agent being there: alone, then among
+    a million registered agents. Agents are made passive within two seconds, so hosts come back.
     """
     few = activations(aos, repetitions, register=1_000)
     many = activations(aos, repetitions, register=999_000)
@@ -188,7 +189,8 @@ async def _transactions(aos: RunningAos) -> int:
 async def _count(database: Database) -> int:
     await database.execute("SELECT pg_stat_clear_snapshot()")
     total: int = await database.fetch_value(
-        "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+        "SELECT xact_commit + xact_rollback FROM pg_stat_database"
+        " WHERE datname = current_database()"
     )
     return total
 
