@@ -5,7 +5,7 @@ It starts blank and is given its identity by `activate`, so that spare processes
 From then on one loop takes up the agent's unfinished runs, new ones as well as those that an
 earlier activation left, and drives each to its end. The process ends itself when it learns that it
 is no longer the agent (exit code 70) or when something unexpected happened (71): its state may be
-corrupt, and what matters is in the journal. Its supervisor sees either within milliseconds.
+corrupt, and what matters is in the journal. Its supervisor is told which, within milliseconds.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from ..cluster import faults
 from ..cluster.clock import SystemClock
 from ..cluster.engine import TaskOptions, own_node, stream
 from ..cluster.errors import SupervisionError
+from ..cluster.exits import Exit, ExitReason
 from ..cluster.postgres import Database, DatabaseUnavailable, dsn_of
 from ..cluster.settings import Settings, load
 from ..cluster.telemetry import bound, configure, logger
 from ..skills.contracts import JsonValue
 from .caller import TaskCaller
 from .driver import Environment, RunDriver
+from .farewell import Farewell
 from .outputs import Outputs
 from .pulse import Pulse
 from .rehearsal import rehearse
@@ -40,6 +42,7 @@ EXIT_FENCED = 70
 EXIT_TAINTED = 71
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_LONGEST_DETAIL = 300
 
 log = logger(__name__)
 
@@ -68,6 +71,7 @@ class AgentActor:
         self._database: Database | None = None
         self._activation: _Activation | None = None
         self._pulse = Pulse()
+        self._farewell = Farewell()
 
     async def prepare(self) -> dict[str, Any]:
         """Become warm: settings and skills read, database connected, one task sent through Ray."""
@@ -86,7 +90,9 @@ class AgentActor:
             raise AlreadyActivated(f"asked to be {agent_id}")
         settings = self._ready()
         database = self._connected(settings)
-        self._activation = _Activation(settings, database, UUID(agent_id), tenant, epoch)
+        self._activation = _Activation(
+            settings, database, UUID(agent_id), tenant, epoch, self._farewell
+        )
         self._activation.leaves = leaves
         self._activation.start()
         faults.point("agent.activated")
@@ -131,9 +137,11 @@ class AgentActor:
             "rss": psutil.Process().memory_info().rss,
         }
 
-    async def watch(self) -> None:
-        """Never answer: the caller learns of this process's end by the call's failure."""
-        await asyncio.Event().wait()
+    async def watch(self, heard: bool = False) -> dict[str, str]:
+        """Answered only when this process leaves by itself, with its `Exit.last_word`; to callers
+        that have `heard` it never. Any other end they learn of by the call's failure.
+        """
+        return await self._farewell.watch(heard)
 
     def _ready(self) -> Settings:
         if self._settings is None:
@@ -153,12 +161,20 @@ class _Activation:
     """An agent's life in this process, from `activate` to the process's end."""
 
     def __init__(
-        self, settings: Settings, database: Database, agent_id: UUID, tenant: str, epoch: int
+        self,
+        settings: Settings,
+        database: Database,
+        agent_id: UUID,
+        tenant: str,
+        epoch: int,
+        farewell: Farewell,
     ) -> None:
         self.agent_id, self.tenant, self.epoch = agent_id, tenant, epoch
+        self._farewell = farewell
         self.woken = asyncio.Event()
         self.drivers: dict[UUID, asyncio.Task[None]] = {}
         self.leaves = False
+        self._has_driven = False
         self._driving: dict[UUID, RunDriver] = {}
         self._store = RunStore(database)
         self._unreadable: set[UUID] = set()
@@ -213,6 +229,8 @@ class _Activation:
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
             pause = _FIRST_PAUSE
+            if self.leaves and self._has_driven and not self.drivers:
+                await self._leave(Exit(ExitReason.NORMAL, "its work is done"), 0)
             await self.woken.wait()
 
     async def _take_up(self) -> None:
@@ -247,6 +265,7 @@ class _Activation:
                 del self._driving[state.run_id]
             log.info("run left" if driver.draining else "run ended", status=ended.status)
         del self.drivers[state.run_id]
+        self._has_driven = True
         self._busy_at = time.monotonic()
         self.woken.set()
 
@@ -255,12 +274,16 @@ class _Activation:
             await work
         except LeaseLost as error:
             log.warning("fenced", detail=error.detail)
-            os._exit(EXIT_FENCED)
+            await self._leave(Exit(ExitReason.FENCED, error.detail), EXIT_FENCED)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             log.error("unexpected, leaving", error=repr(error), exc_info=True)
-            os._exit(EXIT_TAINTED)
+            detail = f"{type(error).__name__}: {error}"[:_LONGEST_DETAIL]
+            await self._leave(Exit(ExitReason.CRASH, detail), EXIT_TAINTED)
+
+    async def _leave(self, exit_: Exit, code: int) -> None:
+        await self._farewell.leave(exit_, code, (self._main, *self.drivers.values()))
 
     async def _blob(self, run_id: UUID, digest: str) -> JsonValue:
         return await self._store.blob(self.tenant, run_id, digest)

@@ -173,7 +173,6 @@ class RunStore:
             wanted[row["run_id"]].append(row)
         return {run_id: _fold_rows(run_id, journal) for run_id, journal in wanted.items()}
 
-
     async def prepare(self) -> None:
         """Have the statements of `unfinished` ready on this connection."""
         nobody = UUID(int=0)

@@ -106,7 +106,9 @@ def test_a_machine_comes_and_goes(home: Path, site: DemoSite) -> None:
 def _comes_and_goes(client: AosClient, site: DemoSite, machines: RayMachines) -> None:
     machines.add()
     eventually(lambda: len(managers(client)) == 2)
-    placed = {name: submit(client, site, name, pages=10) for name in ("one", "two", "three", "four")}
+    placed = {
+        name: submit(client, site, name, pages=10) for name in ("one", "two", "three", "four")
+    }
     finished = {name: until_first_fetch(client, run_id) for name, run_id in placed.items()}
     before = {name: client.agents.get(name).epoch for name in placed}
     machines.remove()

@@ -16,7 +16,7 @@ from aos.supervisors.spec import Restart
 
 PERMANENT, TRANSIENT, TEMPORARY = Restart.PERMANENT, Restart.TRANSIENT, Restart.TEMPORARY
 NORMAL, SHUTDOWN, START_ERROR = ExitReason.NORMAL, ExitReason.SHUTDOWN, ExitReason.START_ERROR
-ABNORMAL = [reason for reason in ExitReason if reason not in (NORMAL, SHUTDOWN)]
+ABNORMAL = [reason for reason in ExitReason if not reason.intended]
 
 RUNNING, STARTING, STOPPING = Phase.RUNNING, Phase.STARTING, Phase.STOPPING
 

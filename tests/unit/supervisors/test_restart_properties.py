@@ -233,6 +233,6 @@ def test_temporary_children_never_come_back(
     state, _ = decide(state, Started("a"), START)
     state, commands = decide(state, Ended("a", Exit(reason), progressed), START)
     comes_back = restart is Restart.PERMANENT or (
-        restart is Restart.TRANSIENT and reason not in (ExitReason.NORMAL, ExitReason.SHUTDOWN)
+        restart is Restart.TRANSIENT and not reason.intended
     )
     assert (Start("a") in commands) == comes_back == ("a" in state.children)
