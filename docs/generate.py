@@ -55,9 +55,21 @@ SETTINGS: dict[str, str] = {
     "agent_warm_hosts": "Blank agent processes kept ready, so that an activation does not wait for "
     "one.",
     "agent_max_hosts": "How many agents may be active at once.",
-    "agent_idle_seconds": "An agent without a run for so long is passivated: its process ends.",
+    "agent_idle_seconds": "An agent without a run for so long is made passive: its process is free "
+    "for other agents of its tenant.",
+    "agent_host_serves": "How often a process is used for an agent before a new one replaces it.",
+    "agent_host_rss_mb": "A process that has grown beyond this is replaced when its agent is made "
+    "passive.",
     "skill_spare_workers": "Idle skill processes kept ready.",
     "agent_parallel_steps": "Steps of one agent that run at once, over all of its runs.",
+    "heartbeat_interval": "Seconds between two heartbeats asked of each process.",
+    "heartbeat_misses": "So many unanswered in a row, and a process is taken to hang, and is ended.",
+    "hang_seconds": "How long a process's event loop may stand still before a heartbeat counts as "
+    "unanswered. A long model call does not make it stand still.",
+    "lease_seconds": "How long a machine's word for its processes holds. Then its agents are taken "
+    "over.",
+    "orphan_seconds": "An agent's process that hears nothing from its manager for so long ends "
+    "itself.",
     "rescue_interval": "Seconds between two looks for unfinished runs that nobody executes.",
     "blob_threshold": "Values over so many bytes are stored by content hash, beside the journal.",
     "private_hosts_allowed": "`host:port` pairs that are not public and may be fetched all the "

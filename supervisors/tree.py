@@ -7,8 +7,8 @@ root                        a detached actor, brought back by Ray, decides by on
 ├── agents                  an actor: activates agents, rescues runs, passivates the idle
 │   ├── <agent> …           one process each, dynamic
 │   └── team:<team> …       a supervisor in the same process, by its own declaration
-├── front                   an actor: HTTP
-└── janitor                 a service in the root's process: clears away what nobody owns
+├── janitor                 a service in the root's process: clears away what nobody owns
+└── front                   an actor: HTTP
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def root(front: str) -> SupervisorSpec:
         children=(
             ChildSpec(HOSTS, "supervisor", type=ChildType.SUPERVISOR),
             ChildSpec(AGENTS, "aos.supervisors.agents:AgentSupervisor"),
-            ChildSpec(FRONT, front, shutdown=timedelta(seconds=3)),
             ChildSpec(JANITOR, "service"),
+            ChildSpec(FRONT, front, shutdown=timedelta(seconds=3)),
         ),
         intensity=Intensity(10, timedelta(seconds=60)),
     )

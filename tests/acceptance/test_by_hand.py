@@ -86,8 +86,8 @@ def test_status_and_doctor_tell_of_it(node: dict[str, str]) -> None:
     assert [child["id"] for child in status["tree"]["children"]] == [
         "hosts",
         "agents",
-        "front",
         "janitor",
+        "front",
     ]
     aos("doctor")
 
