@@ -39,6 +39,13 @@ class NestedSupervisor:
         self._told_to_stop = False
         self._task: asyncio.Task[Exit] | None = None
 
+    @classmethod
+    async def start(cls, supervisor: Supervisor[Running]) -> NestedSupervisor:
+        """A supervisor, booted."""
+        nested = cls(supervisor)
+        await nested.boot()
+        return nested
+
     async def boot(self) -> None:
         """Start the static children in their order. Returns when all of them have been tried, or
         when the supervisor has ended over it. Cancelled, it stops those that were started.

@@ -12,17 +12,19 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
-from ..cluster.engine import ActorOptions, ActorRef, ActorSilent, find, spawn
+from ..cluster.engine import ActorOptions, ActorRef, ActorSilent, describe, find, spawn
 from ..cluster.errors import AosError
-from ..cluster.exits import Exit, ExitReason
+from ..cluster.exits import Exit
 from .children import NoCapacity
+from .heartbeat import until_ended
+from .liveness import Patience
 from .spec import ChildSpec
 
 _ACTOR = "aos.supervisors.service:ServiceActor"
 _PLACE_SECONDS = 20.0
 _START_SECONDS = 30.0
-_ANSWER_SECONDS = 5.0
 _STOP_SECONDS = 60.0
 _NAME_SECONDS = 0.05
 _CLOSE_SECONDS = 3.0
@@ -31,27 +33,18 @@ _CLOSE_SECONDS = 3.0
 class ServiceChild:
     """A service that runs."""
 
-    def __init__(self, ref: ActorRef, pid: int, living: set[ServiceChild]) -> None:
-        self.ref, self.pid, self._living = ref, pid, living
-        living.add(self)
+    def __init__(self, ref: ActorRef, pid: int, patience: Patience) -> None:
+        self.ref, self.pid, self._patience = ref, pid, patience
 
     async def watch(self) -> Exit:
-        """Return when the service has ended; then its process is ended as well."""
-        exit_ = await self._ended()
-        self._living.discard(self)
-        self.ref.kill()
-        return exit_
+        """Return when the service has ended, or was ended because its event loop stands still."""
+        bound = self._patience.answer_within.total_seconds()
 
-    async def _ended(self) -> Exit:
-        """Losing touch is suspicion: the process is asked before it is believed lost."""
-        while True:
-            exit_ = await self.ref.watch()
-            if exit_.reason is not ExitReason.SUSPECT:
-                return exit_
-            try:
-                await self.ref.call("ping", timeout=_ANSWER_SECONDS)
-            except AosError as error:
-                return Exit(ExitReason.NODE_LOST, error.detail)
+        async def ask() -> dict[str, Any]:
+            answer: dict[str, Any] = await self.ref.call("ping", timeout=bound)
+            return answer
+
+        return await until_ended(self.ref, ask, self._patience, lambda _: None)
 
     async def stop(self, seconds: float | None) -> None:
         """Ask it to end, then end its process: after `seconds`, or whenever it has ended."""
@@ -75,8 +68,9 @@ class ServiceStarter:
     Ray names them; `place`, which is unique among all services.
     """
 
-    def __init__(self) -> None:
-        self._living: set[ServiceChild] = set()
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._started: WeakSet[ServiceChild] = WeakSet()
 
     async def start(self, spec: ChildSpec) -> ServiceChild:
         """A new process with the service in it. Raises `ServiceFailed`; `NoCapacity` if no machine
@@ -84,17 +78,19 @@ class ServiceStarter:
         """
         options = options_of(spec)
         if lacking := await asyncio.to_thread(options.missing):
-            raise NoCapacity(f"needs {_words(lacking)}; no machine has it")
+            raise NoCapacity(f"needs {describe(lacking)}; no machine has it")
         ref = await _spawned(options)
         try:
-            await self._placed(ref, spec)
+            await _placed(ref, options)
             about = await ref.call(
                 "start", spec.args["service"], spec.args["args"], timeout=_START_SECONDS
             )
         except BaseException:
             ref.kill()
             raise
-        return ServiceChild(ref, about["pid"], self._living)
+        child = ServiceChild(ref, about["pid"], self._patience)
+        self._started.add(child)
+        return child
 
     async def progressed(self, spec: ChildSpec) -> bool:
         """A service is judged by how long it lived."""
@@ -103,18 +99,8 @@ class ServiceStarter:
 
     async def close(self) -> None:
         """Stop all of them with little patience: this process is about to end, and they with it."""
-        stops = (child.stop(_CLOSE_SECONDS) for child in self._living)
+        stops = (child.stop(_CLOSE_SECONDS) for child in self._started)
         await asyncio.gather(*stops, return_exceptions=True)
-
-    async def _placed(self, ref: ActorRef, spec: ChildSpec) -> None:
-        """Wait for its process. If there is none for long, then other work has what it needs."""
-        try:
-            await ref.call("ping", timeout=_PLACE_SECONDS)
-        except ActorSilent:
-            needs = spec.args["resources"]
-            if not needs:
-                raise
-            raise NoCapacity(f"needs {_words(needs)}; no machine has it free") from None
 
 
 def options_of(spec: ChildSpec) -> ActorOptions:
@@ -143,5 +129,11 @@ async def _spawned(options: ActorOptions) -> ActorRef:
             await asyncio.sleep(_NAME_SECONDS)
 
 
-def _words(needs: dict[str, float]) -> str:
-    return ", ".join(f"{name} {amount:g}" for name, amount in sorted(needs.items()))
+async def _placed(ref: ActorRef, options: ActorOptions) -> None:
+    """Wait for its process. If there is none for long, then other work has what it needs."""
+    try:
+        await ref.call("ping", timeout=_PLACE_SECONDS)
+    except ActorSilent:
+        if not options.wanted():
+            raise
+        raise NoCapacity(f"needs {options.wanted()}; no machine has it free") from None

@@ -156,6 +156,12 @@ class RunStore:
             wanted[row["run_id"]].append(row)
         return {run_id: _fold_rows(run_id, journal) for run_id, journal in wanted.items()}
 
+    async def prepare(self) -> None:
+        """Have the statements of `unfinished` ready on this connection."""
+        nobody = UUID(int=0)
+        await self._database.fetch(QUERIES.unfinished_of_agent, nobody, "", [], 1)
+        await self._database.fetch(QUERIES.journals_of, "", [nobody])
+
 
 async def submit_within(transaction: Transaction, submission: Submission) -> Accepted:
     """Make a run and its first event part of a transaction. Raises `IdempotencyConflict`."""

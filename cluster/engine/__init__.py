@@ -26,7 +26,7 @@ from .errors import (
     UnsuitableResources,
 )
 from .exits import Exit, ExitReason
-from .nodes import Node, nodes
+from .nodes import Node, describe, nodes
 from .tasks import TaskFailure, TaskOptions, TaskStream, stream
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "UnsuitableResources",
     "call_self",
     "connect",
+    "describe",
     "find",
     "names",
     "nodes",

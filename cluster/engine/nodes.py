@@ -47,6 +47,11 @@ def demand(
     return {"CPU": cpus, "GPU": gpus, "memory": float(memory_bytes), **dict(custom)}
 
 
+def describe(wanted: Mapping[str, float]) -> str:
+    """A request in words: `CPU 2, GPU 1`."""
+    return ", ".join(f"{name} {amount:g}" for name, amount in sorted(wanted.items()) if amount)
+
+
 def missing(wanted: Mapping[str, float]) -> dict[str, float]:
     """What the machine that comes closest does not have enough of; nothing if one has it all."""
 

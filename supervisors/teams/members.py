@@ -58,6 +58,11 @@ class Agents(Protocol):
     """The starter of agents."""
 
     @property
+    def active(self) -> Mapping[UUID, object]:
+        """Who is there, whichever supervisor keeps it."""
+        ...
+
+    @property
     def adoptable(self) -> Mapping[UUID, object]:
         """Agents that live from before, and whom nobody has taken on yet."""
         ...
@@ -82,24 +87,24 @@ class Member:
         self, agent: Agent, spec: ChildSpec, agents: Agents, activations: ActivationStore
     ) -> None:
         self._agent, self._agents, self._activations = agent, agents, activations
-        self._leaves = spec.restart is Restart.TEMPORARY
+        self._comes_back = spec.restart is not Restart.TEMPORARY
 
     def wake(self) -> None:
         """It has a new run."""
         self._agent.host.ref.tell("wake")
 
     async def watch(self) -> Exit:
-        """Return when it has ended. One that was stopped, and has nothing to do, is passive then:
-        its next start must not begin before that is written.
+        """Return when it has ended. One that does not come back by itself, and has nothing to do,
+        is passive then: its next start must not begin before that is written.
         """
         exit_ = await self._agent.watch()
-        if self._leaves:
+        if exit_.reason.intended or not self._comes_back:
             await self._rest()
         return exit_
 
     async def stop(self, seconds: float | None) -> None:
         """End it. What it had not finished is finished by a later activation."""
-        self._leaves = True
+        self._comes_back = False
         await self._agent.stop(seconds)
 
     async def describe(self) -> dict[str, Any]:
@@ -154,7 +159,7 @@ class MemberStarter:
         try:
             if await self._is_done(agent_id, spec):
                 return Done()
-            await self._leave_singles(str(agent_id))
+            await self._freed(agent_id)
             agent = await self._agents.start(spec)
         except DatabaseUnavailable as error:
             raise NoCapacity(f"Postgres cannot be reached: {error.detail}") from None
@@ -170,7 +175,9 @@ class MemberStarter:
             return False
         return agent_id not in self._agents.adoptable and await self._store.is_done(agent_id)
 
-    async def _leave_singles(self, child: str) -> None:
-        while child in self._singles.state.children:
+    async def _freed(self, agent_id: UUID) -> None:
+        """Return when no other supervisor keeps the agent."""
+        child = str(agent_id)
+        while child in self._singles.state.children or agent_id in self._agents.active:
             self._singles.tell(Dismissed(child))
             await self._clock.sleep(_LEAVE_SECONDS)
