@@ -12,6 +12,7 @@ from ..cluster import engine
 from ..cluster.errors import AosError
 from ..cluster.telemetry import logger
 from ..supervisors.service import CHECK
+from ..supervisors.teams.errors import TeamsNotKnown
 from ..supervisors.tree import AGENTS, ROOT, actor_name
 from .errors import NotReady
 
@@ -19,6 +20,8 @@ _CALL_SECONDS = 2.0
 _RINGS_AT_ONCE = 512
 _IMPORT_SECONDS = 20.0
 _HARDLY_ANY_CPU = 0.001
+
+_NOT_NOW = (engine.ActorGone, engine.ActorSilent, engine.ActorUnavailable, TeamsNotKnown)
 
 log = logger(__name__)
 
@@ -100,7 +103,7 @@ class EngineDoorbell:
         """Ask the agents' supervisor. Raises what it raises; `NotReady` if it does not answer."""
         try:
             return await self._call(actor_name(AGENTS), method, *args)
-        except (engine.ActorGone, engine.ActorSilent, engine.ActorUnavailable) as error:
+        except _NOT_NOW as error:
             raise NotReady(f"the agents' supervisor does not answer: {error.detail}") from None
 
     async def _call(self, name: str, method: str, *args: Any) -> Any:

@@ -34,7 +34,7 @@ from .spec import ChildSpec, Restart
 from .state import Released, Report, Restored, Wanted
 from .store import ActivationStore, EventRecorder
 from .supervisor import Supervisor
-from .teams.assembly import TeamsOfAgents
+from .teams.assembly import TeamCalls, TeamsOfAgents
 from .teams.specs import AGENT, TEAM
 from .tree import AGENTS, agent_supervisor
 
@@ -52,7 +52,7 @@ def agent_child(agent_id: UUID) -> ChildSpec:
     return ChildSpec(str(agent_id), AGENT, Restart.TRANSIENT, args={"agent_id": str(agent_id)})
 
 
-class AgentSupervisor:
+class AgentSupervisor(TeamCalls):
     """The Ray actor."""
 
     def __init__(self) -> None:
@@ -78,18 +78,6 @@ class AgentSupervisor:
         """Somebody committed a run for this agent."""
         del tenant
         self._serve_agent(UUID(agent_id))
-
-    async def poke_teams(self) -> None:
-        """Somebody changed a team's row."""
-        self._teams.poke()
-
-    async def team(self, team_id: str) -> dict[str, Any] | None:
-        """How a team and its children stand; None if it is not there."""
-        return await self._teams.describe(UUID(team_id))
-
-    async def administer(self, team_id: str, child: str, verb: str) -> None:
-        """Terminate, restart or release a child of a team; see `TeamKeeper.administer`."""
-        await self._teams.administer(UUID(team_id), child, verb)
 
     async def release(self, tenant: str, agent_id: str) -> None:
         """End an agent's quarantine. Raises `RequestRefused` if it is not quarantined."""
@@ -117,7 +105,7 @@ class AgentSupervisor:
         """Stop deciding. Agents are ended by whoever ends the cluster, and resume from journals."""
         for task in self._tasks:
             task.cancel()
-        await self._teams.close()
+        await self.teams.close()
 
     async def _begin(self, settings: Settings) -> None:
         logs = settings.home / "logs"
@@ -137,11 +125,11 @@ class AgentSupervisor:
             agent_supervisor(settings.agent_max_hosts), ByKind(starters), self._record
         )
         epoch = await self._store.claim(os.getpid())
-        starters[TEAM] = self._teams = TeamsOfAgents(
+        starters[TEAM] = self.teams = TeamsOfAgents(
             self._database, epoch, self._activator, self._store, self._agents,
             record=self._record, patience=patience(settings),
         )  # fmt: skip
-        await self._teams.reconcile()  # before anybody is served: members belong to their teams
+        await self.teams.reconcile()  # before anybody is served: members belong to their teams
         await self._find_living()
         await self._find_quarantined()
         lease = settings.lease_seconds
@@ -150,7 +138,7 @@ class AgentSupervisor:
             for name, service in (
                 ("recorder", self._recorder.run()),
                 ("agents", self._agents.run()),
-                ("teams", self._teams.run()),
+                ("teams", self.teams.run()),
                 ("rescue", self._forever(self._rescue, settings.rescue_interval)),
                 ("machines", self._forever(self._managers.refresh, _MACHINES_SECONDS)),
                 ("takeover", self._forever(self._take_over, lease / 4)),
@@ -185,7 +173,7 @@ class AgentSupervisor:
         """
         if agent_id in self._leaving:
             self._again.add(agent_id)
-        elif self._teams.serve(agent_id):
+        elif self.teams.serve(agent_id):
             pass  # it is a member of a team that is there
         elif (active := self._activator.active.get(agent_id)) is not None:
             active.host.ref.tell("wake")

@@ -16,7 +16,8 @@ SupervisionError
 ├── TeamExists               AOS-4122
 ├── TeamNotFound             AOS-4123
 ├── ChildNotFound            AOS-4124
-└── TeamNotRunning           AOS-4125
+├── TeamNotRunning           AOS-4125
+└── TeamsNotKnown            AOS-4127      AOS-4126 is in `service.py`
 """
 
 from __future__ import annotations
@@ -164,6 +165,16 @@ class TeamNotRunning(SupervisionError):
     title = "The team is not running."
     next_action = "Start it with `aos team start TEAM`, and look with `aos team show TEAM`."
     blame = Blame.CALLER
+
+
+class TeamsNotKnown(SupervisionError):
+    """The process that keeps the teams has just begun, and does not know them yet."""
+
+    code = "AOS-4127"
+    title = "The teams are not known just now."
+    next_action = "Nothing: it is asked again. If it lasts, look at `aos status`."
+    retryable = True
+    blame = Blame.PLATFORM
 
 
 @dataclass(frozen=True, slots=True)
