@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, cast
 
 from ..cluster.errors import Blame, SupervisionError
@@ -80,7 +81,7 @@ class ServiceActor:
     """The Ray actor. No method of it waits for what the service does but `watch` and `stop`."""
 
     def __init__(self) -> None:
-        self._life: _Life | None = None
+        self._life: Life | None = None
 
     async def start(self, path: str, args: dict[str, Any]) -> dict[str, Any]:
         """Make the service and begin to run it. Raises `ServiceFailed`."""
@@ -90,7 +91,7 @@ class ServiceActor:
             logs.mkdir(parents=True, exist_ok=True)
             configure(settings.log_level, file=logs / "services.jsonl")
             os.nice(_NICENESS)  # user code never starves those who supervise it
-            self._life = _Life(path, args)
+            self._life = Life(path, args)
         await asyncio.wrap_future(self._life.made)
         return await self.report()
 
@@ -110,7 +111,7 @@ class ServiceActor:
             os._exit(0)
         if self._life is None:
             await asyncio.Event().wait()
-        return await asyncio.wrap_future(cast("_Life", self._life).ended)
+        return await asyncio.wrap_future(cast("Life", self._life).ended)
 
     async def stop(self) -> None:
         """Ask the service to end. Returns when it has."""
@@ -119,7 +120,7 @@ class ServiceActor:
             await asyncio.wrap_future(self._life.ended)
 
 
-class _Life:
+class Life:
     """A service in its thread, from its making to its end."""
 
     def __init__(self, path: str, args: Mapping[str, Any]) -> None:
@@ -131,24 +132,32 @@ class _Life:
         self._service: Any = None
         self._asked_at: float | None = None
         self._stopping = False
+        self._stopper: asyncio.Task[None] | None = None
         threading.Thread(target=self._live, name="service", daemon=True).start()
 
     def lag(self) -> float:
         """Seconds since which the service's loop has not turned. Each call asks it again."""
+        if self.ended.done():
+            return 0.0
         asked = self._asked_at
-        if asked is None and not self.ended.done():
+        if asked is None:
             self._asked_at = time.monotonic()
-            self._loop.call_soon_threadsafe(self._turned)
+            with suppress(RuntimeError):  # it has ended in this instant
+                self._loop.call_soon_threadsafe(self._turned)
         return 0.0 if asked is None else time.monotonic() - asked
 
     def ask_to_stop(self) -> None:
         """Have the service's loop end it."""
         self._stopping = True
         if not self.ended.done():
-            asyncio.run_coroutine_threadsafe(self._stop(), self._loop)
+            with suppress(RuntimeError):  # it has ended in this instant
+                self._loop.call_soon_threadsafe(self._begin_to_stop)
 
     def _turned(self) -> None:
         self._asked_at = None
+
+    def _begin_to_stop(self) -> None:
+        self._stopper = self._stopper or self._loop.create_task(self._stop())
 
     def _live(self) -> None:
         try:
@@ -157,6 +166,8 @@ class _Life:
             self._crashed(error)
         else:
             self.ended.set_result({"reason": "normal", "detail": ""})
+        finally:
+            self._loop.close()
 
     def _crashed(self, error: BaseException) -> None:
         if self._stopping:
