@@ -63,7 +63,7 @@ SETTINGS: dict[str, str] = {
     "skill_spare_workers": "Idle skill processes kept ready.",
     "agent_parallel_steps": "Steps of one agent that run at once, over all of its runs.",
     "heartbeat_interval": "Seconds between two heartbeats asked of each process.",
-    "heartbeat_misses": "So many unanswered in a row, and a process is taken to hang, and is ended.",
+    "heartbeat_misses": "So many unanswered in a row, and a process is taken to hang and ended.",
     "hang_seconds": "How long a process's event loop may stand still before a heartbeat counts as "
     "unanswered. A long model call does not make it stand still.",
     "lease_seconds": "How long a machine's word for its processes holds. Then its agents are taken "
