@@ -267,11 +267,13 @@ class Ward:
         if life is None:
             assert child.fate is None
             assert child.running_since is None
+            assert child.phase is Phase.STOPPED or not self.state.ending
         else:
             assert life.number == child.life
             assert life.told_to_stop == (child.phase is Phase.STOPPING)
             if not life.told_to_stop:
                 assert life.up == (child.phase is Phase.RUNNING)
+                assert child.until is None or child.fate is not None
         assert (child.until is not None) or child.phase is not Phase.QUARANTINED
         if child.phase is Phase.STOPPED:
             assert self.state.ending or name in self.down, "somebody wants it"
