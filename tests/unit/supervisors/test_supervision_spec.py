@@ -137,9 +137,9 @@ def test_each_cause_has_its_budget() -> None:
     assert [cause for cause in Cause if cause.own_fault] == [Cause.CRASH, Cause.OUT_OF_MEMORY]
 
 
-def test_only_two_reasons_are_intended() -> None:
+def test_three_reasons_are_intended() -> None:
     intended = {reason for reason in ExitReason if reason.intended}
-    assert intended == {ExitReason.NORMAL, ExitReason.SHUTDOWN}
+    assert intended == {ExitReason.NORMAL, ExitReason.SHUTDOWN, ExitReason.FENCED}
 
 
 def test_otp_mode_takes_away_what_is_ours() -> None:
