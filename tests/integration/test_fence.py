@@ -24,7 +24,7 @@ from aos.actors.runs.store import RunStore, Submission
 from aos.cluster.ids import new_id
 from aos.cluster.postgres import Database, Statements, UniqueViolation
 from aos.skills.contracts import AgentProfile
-from aos.supervisors.store import Activation, ActivationLost, ActivationStore
+from aos.supervisors.store import ActivationLost, ActivationStore
 
 TENANT, SUPERVISOR, NODE = "default", "agents", "node"
 RACERS = 20
@@ -120,8 +120,7 @@ class Replay:
         return next(iter(self.deciders.values()))
 
     async def seen(self, agent: str) -> int:
-        query = "SELECT epoch FROM activations WHERE agent_id = $1"
-        return await self.database.fetch_value(query, self.agents[agent]) or 0
+        return (await self.any_decider().facts(self.agents[agent])).epoch
 
     async def activate(self, supervisor: int, agent: str, seen: int, host: str) -> int | None:
         store = self.deciders[supervisor]
@@ -148,7 +147,7 @@ class Replay:
         return await self.any_decider().passivate(self.agents[agent], epoch)
 
     async def quarantine(self, agent: str) -> None:
-        await self.any_decider().quarantine(self.agents[agent], START)
+        await self.any_decider().quarantine(self.agents[agent], START, 1)
 
     async def submit(self, agent: str) -> None:
         profile = AgentProfile(name=agent)
@@ -187,9 +186,8 @@ async def test_of_twenty_racers_exactly_one_activates_an_agent(
     )
     assert [epoch for epoch in epochs if epoch] == [before + 1]
     (active,) = await store.active()
-    assert active == Activation(
-        agent, TENANT, before + 1, f"host-{epochs.index(before + 1)}", epochs.index(before + 1)
-    )
+    winner = f"host-{epochs.index(before + 1)}"
+    assert (active.agent_id, active.epoch, active.host) == (agent, before + 1, winner)
 
 
 async def test_of_twenty_supervisor_processes_only_the_newest_activates(

@@ -41,7 +41,12 @@ from aos.supervisors.state import Start as StartCommand
 
 from .supervision import START
 
-WEIGHTS = {ExitReason.OUT_OF_MEMORY: 2, ExitReason.NODE_LOST: 0, ExitReason.PREEMPTED: 0}
+WEIGHTS = {
+    ExitReason.OUT_OF_MEMORY: 2,
+    ExitReason.NODE_LOST: 0,
+    ExitReason.NOPROC: 0,
+    ExitReason.PREEMPTED: 0,
+}
 MANY = 500
 
 
