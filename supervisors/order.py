@@ -16,7 +16,7 @@ from ..cluster.exits import Exit
 from .spec import Restart, Strategy
 from .state import Child, Command, Fate, Finish, Origin, Phase, Start, State, Stop
 
-_NOT_UP = (Phase.WAITING, Phase.STARTING, Phase.STOPPING)
+_COMING = (Phase.WAITING, Phase.STARTING)
 
 
 def with_child(state: State, child: Child) -> State:
@@ -122,7 +122,7 @@ def _is_blocked(state: State, child: Child) -> bool:
     for earlier in state.children.values():
         if earlier.spec.id == child.spec.id:
             return False
-        if strategy.grouped and earlier.phase in _NOT_UP:
+        if strategy.grouped and earlier.phase in _COMING:
             return True
         if is_first_start(earlier):
             return True
