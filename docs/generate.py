@@ -70,6 +70,8 @@ SETTINGS: dict[str, str] = {
     "over.",
     "orphan_seconds": "An agent's process that hears nothing from its manager for so long ends "
     "itself.",
+    "janitor_interval": "Seconds between two rounds of clearing away processes and leases that "
+    "nobody owns. Only what was found in two rounds goes.",
     "rescue_interval": "Seconds between two looks for unfinished runs that nobody executes.",
     "blob_threshold": "Values over so many bytes are stored by content hash, beside the journal.",
     "private_hosts_allowed": "`host:port` pairs that are not public and may be fetched all the "
