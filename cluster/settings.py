@@ -88,6 +88,8 @@ class Settings(BaseSettings):
     """How long a machine's word for its processes holds; then its agents are taken over."""
     orphan_seconds: float = Field(default=60.0, gt=0)
     """An agent's process that hears nothing from its manager for so long ends itself."""
+    janitor_interval: float = Field(default=60.0, gt=0)
+    """Between two rounds of clearing away; what was seen in two of them goes."""
     blob_threshold: int = Field(default=65_536, ge=1024)
     private_hosts_allowed: tuple[str, ...] = ()
     """`host:port` that are not public but may be fetched: the SSRF guard's allow-list."""

@@ -63,13 +63,15 @@ SETTINGS: dict[str, str] = {
     "skill_spare_workers": "Idle skill processes kept ready.",
     "agent_parallel_steps": "Steps of one agent that run at once, over all of its runs.",
     "heartbeat_interval": "Seconds between two heartbeats asked of each process.",
-    "heartbeat_misses": "So many unanswered in a row, and a process is taken to hang, and is ended.",
+    "heartbeat_misses": "So many unanswered in a row, and a process is taken to hang and ended.",
     "hang_seconds": "How long a process's event loop may stand still before a heartbeat counts as "
     "unanswered. A long model call does not make it stand still.",
     "lease_seconds": "How long a machine's word for its processes holds. Then its agents are taken "
     "over.",
     "orphan_seconds": "An agent's process that hears nothing from its manager for so long ends "
     "itself.",
+    "janitor_interval": "Seconds between two rounds of clearing away processes and leases that "
+    "nobody owns. Only what was found in two rounds goes.",
     "rescue_interval": "Seconds between two looks for unfinished runs that nobody executes.",
     "blob_threshold": "Values over so many bytes are stored by content hash, beside the journal.",
     "private_hosts_allowed": "`host:port` pairs that are not public and may be fetched all the "

@@ -45,9 +45,8 @@ def felt(pulse: Pulse, lag: timedelta | None, patience: Patience) -> Pulse:
         reason = f"no answer within {patience.answer_within.total_seconds():g} s"
         return Pulse(pulse.misses + 1, reason)
     if lag > patience.longest_lag:
-        return Pulse(
-            pulse.misses + 1, f"its event loop stands still since {lag.total_seconds():.0f} s"
-        )
+        still = f"its event loop has stood still for {lag.total_seconds():.0f} s"
+        return Pulse(pulse.misses + 1, still)
     return Pulse()
 
 

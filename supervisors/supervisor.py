@@ -105,8 +105,11 @@ class Supervisor(Generic[R]):
                     task.cancel()
 
     def tell(self, event: Event) -> None:
-        """Put an event, or a request whose refusal nobody needs to know of."""
-        self._events.put_nowait((event, None))
+        """Put an event, or a request whose refusal nobody needs to know of. Whoever has ended hears
+        nothing.
+        """
+        if not self._over.is_set():
+            self._events.put_nowait((event, None))
 
     async def request(self, request: Request) -> None:
         """Ask for something. Returns when it is granted, which is before it is done. Raises
@@ -200,8 +203,6 @@ class Supervisor(Generic[R]):
 
         def tell(ended: asyncio.Task[Ended | Ignored]) -> None:
             del self._lives[key]
-            if self._over.is_set():
-                return
             if not ended.cancelled():
                 self.tell(ended.result())
             else:  # by us, unless nobody asked for it

@@ -124,6 +124,7 @@ def aos(model_server: AnthropicServer) -> Iterator[RunningAos]:
         "ANTHROPIC_BASE_URL": model_server.url,
         "AOS_AGENT_IDLE_SECONDS": "10",
         "AOS_HEARTBEAT_INTERVAL": "1",
+        "AOS_JANITOR_INTERVAL": "2",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(SERVICES), os.getenv("PYTHONPATH")])),
     }
     with DemoSite(slow_seconds=0.4) as site, running_aos(site, **given) as running:

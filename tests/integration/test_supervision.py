@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psutil
 import pytest
@@ -19,7 +21,10 @@ from tests.integration.test_recovery import (
 )
 from tests.support.running import RunningAos, eventually, kill
 
+from aos.actors.runs.store import RunStore, Submission
+from aos.api.client.errors import ApiError
 from aos.cluster import faults
+from aos.cluster.environment import cluster_environment
 from aos.skills.contracts import AgentProfile, Dedicated, PlannerChoice
 
 OFFLINE = PlannerChoice(name="rules", model="scripted")
@@ -46,6 +51,13 @@ def new_agent(aos: RunningAos, **fields: object) -> str:
     name = f"agent-{uuid4().hex[:12]}"
     aos.client.agents.create(AgentProfile(name=name, planner=OFFLINE).model_copy(update=fields))
     return name
+
+
+def swept_by(aos: RunningAos) -> int:
+    """What the janitor has cleared away since it began."""
+    tree = aos.client.status().tree
+    assert tree is not None
+    return int(next(c for c in tree["children"] if c["id"] == "janitor").get("swept", 0))
 
 
 def told(aos: RunningAos, agent: str) -> list[tuple[str, str]]:
@@ -160,3 +172,64 @@ def test_fifty_agents_killed_at_once_come_back_and_others_are_served(
     for run in [aos.client.runs.create(name, goal) for name in there]:
         assert aos.client.runs.wait(run.id, timeout=110).status == "completed"
     assert {aos.client.agents.get(name).epoch for name in there} <= {2, 3}
+
+
+def test_a_run_that_kills_its_agent_is_set_aside_and_the_agent_goes_on(
+    aos: RunningAos, agent: str
+) -> None:
+    # A first activation's first commit carries its run's start: dying before it leaves no trace.
+    faults.arm(aos.faults, "step.dispatching", "kill*4")
+    run = aos.client.runs.create(agent, f"Fetch {aos.site.url('/')} and extract the title")
+    eventually(lambda: faults.fired(aos.faults, "step.dispatching"))
+    ended = aos.client.runs.wait(run.id, timeout=60)
+    assert (ended.status, ended.code) == ("quarantined", "ERR_POISON_RUN")
+    one_run(aos, agent)
+    assert aos.client.agents.get(agent).state == "active"
+
+
+async def test_a_start_that_always_fails_is_quarantined_and_nobody_else_notices(
+    aos: RunningAos, agent: str
+) -> None:
+    name = new_agent(aos)
+    broken = "UPDATE agents SET profile = $2 WHERE name = $1"
+    async with aos.database() as database:
+        await database.execute(broken, name, '{"name": "x", "dedicated": {"cpus": "many"}}')
+        registered = "SELECT agent_id FROM agents WHERE name = $1"
+        child = str(await database.fetch_value(registered, name))
+        profile = AgentProfile(name=name, planner=OFFLINE)
+        accepted = await RunStore(database).submit(
+            Submission(
+                tenant="default",
+                agent_id=UUID(child),
+                profile=profile,
+                goal=f"Fetch {aos.site.url('/')} and extract the title",
+                planner="rules",
+                request_hash="none",
+            )
+        )
+
+        def is_quarantined() -> bool:
+            events = aos.client.supervision_events(child=child)
+            return any(event.kind == "quarantined" for event in events)
+
+        eventually(is_quarantined, seconds=60)
+        one_run(aos, agent)
+        await database.execute(broken, name, profile.model_dump_json())
+        reasons = {event.reason for event in aos.client.supervision_events(child=child)}
+        assert "start_error" in reasons
+    aos.client.agents.release(name)
+    assert aos.client.runs.wait(accepted.run_id, timeout=60).status == "completed"
+    with pytest.raises(ApiError, match="not_quarantined"):
+        aos.client.agents.release(name)
+
+
+def test_a_process_that_nobody_owns_is_cleared_away(aos: RunningAos, agent: str) -> None:
+    one_run(aos, agent)
+    owned, swept = aos.client.agents.get(agent).pid, swept_by(aos)
+    left = subprocess.run(
+        [sys.executable, "-m", "tests.support.stray", "aos-host:stray", aos.info["ray_address"]],
+        env=cluster_environment(aos.settings), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    eventually(lambda: not psutil.pid_exists(int(left.stdout)))
+    eventually(lambda: swept_by(aos) == swept + 1)
+    assert aos.client.agents.get(agent).pid == owned

@@ -166,6 +166,7 @@ def test_a_delay_grows_and_is_never_longer_than_the_longest(
     [
         (CRASH, 1), (ExitReason.KILLED, 1), (ExitReason.SUSPECT, 1), (NORMAL, 1),
         (ExitReason.SHUTDOWN, 1), (OOM, 2), (NODE_LOST, 0), (PREEMPTED, 0),
+        (ExitReason.NOPROC, 0), (ExitReason.FENCED, 1),
     ],
 )  # fmt: skip
 def test_deviation_what_counts_against_the_intensity(reason: ExitReason, counts: int) -> None:
@@ -223,6 +224,7 @@ def test_a_lost_machine_does_not_end_a_row_of_crashes() -> None:
         (Cause.CRASH, ExitReason.KILLED),
         (Cause.OUT_OF_MEMORY, OOM),
         (Cause.NODE_LOSS, NODE_LOST),
+        (Cause.NODE_LOSS, ExitReason.NOPROC),
         (Cause.PREEMPTION, PREEMPTED),
     ],
 )

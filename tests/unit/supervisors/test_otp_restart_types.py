@@ -107,6 +107,16 @@ def test_otp_temporary_abnormal(reason: ExitReason, strategy: Strategy) -> None:
     assert tree.top.state.restarts == (), "what is not restarted does not count"
 
 
+@STRATEGIES
+def test_deviation_who_was_fenced_ended_as_intended(strategy: Strategy) -> None:
+    """A newer activation has its place: to start it again would start a fight. OTP has no word for
+    it but `{shutdown, fenced}`, and treats that alike.
+    """
+    assert not is_restarted(tree_of(TRANSIENT, strategy), ExitReason.FENCED)
+    assert not is_restarted(tree_of(TEMPORARY, strategy), ExitReason.FENCED)
+    assert is_restarted(tree_of(PERMANENT, strategy), ExitReason.FENCED)
+
+
 def test_a_running_child_that_ends_for_want_of_a_machine_has_ended() -> None:
     """Only a start can wait, uncounted, for a machine."""
     tree = Simulation(by_otp(child("a"), intensity=within(0, 1)))

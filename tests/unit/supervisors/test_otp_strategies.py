@@ -164,6 +164,16 @@ def test_the_report_of_a_restart_names_who_is_restarted_with_it() -> None:
     assert [each.detail for each in tree.top.reports if each.kind == "restarting"] == ["with c"]
 
 
+def test_one_for_one_who_comes_back_waits_for_nobodys_first_start() -> None:
+    """Only first starts have an order."""
+    scripts = {"a": Script(start_seconds=1), "b": Script(start_seconds=inf)}
+    tree = Simulation(by_otp(*map(child, "abc")), scripts)
+    tree.ask(TerminateChild("b"))
+    tree.later(1).ask(RestartChild("b"))
+    assert tree.which() == {"a": RUNNING, "b": Phase.STARTING, "c": RUNNING}
+    assert tree.end("c").which()["c"] is RUNNING
+
+
 # Where we differ from OTP on purpose.
 
 
