@@ -20,6 +20,7 @@ from typing import Any
 from ...actors.worker import PREPARE
 from ...cluster.engine import ActorOptions, ActorRef, TaskOptions, own_node, spawn, stream
 from ...cluster.errors import AosError
+from ...cluster.exits import Exit, ExitReason
 from ...cluster.ids import new_id
 from ...cluster.postgres import Database, dsn_of
 from ...cluster.settings import Settings, load
@@ -65,7 +66,7 @@ class HostManager:
         self._pool = Pool()
         self._processes: dict[str, _Process] = {}
         self._ended: list[str] = []
-        self._reasons: dict[str, str] = {}
+        self._reasons: dict[str, Exit] = {}
         self._changed = asyncio.Event()
         self._ready = False
         self._making = asyncio.Semaphore(os.cpu_count() or 1)
@@ -114,11 +115,11 @@ class HostManager:
             return
         why = worn_out(self._pool.members[name], rss_bytes, self._limits)
         if why is not None:
-            self._end(name, f"recycled: {why}")
+            self._end(name, Exit(ExitReason.SHUTDOWN, f"recycled: {why}"))
             return
         self._pool = gave_back(self._pool, name)
         for spare in surplus(self._pool, self._limits):
-            self._end(spare, "not needed")
+            self._end(spare, Exit(ExitReason.SHUTDOWN, "not needed"))
 
     async def taken(self) -> list[dict[str, Any]]:
         """Hosts that were handed out and live."""
@@ -137,9 +138,10 @@ class HostManager:
         """The names of all hosts that live."""
         return list(self._processes)
 
-    async def why(self, name: str) -> str:
-        """Why this manager ended a host, if it did."""
-        return self._reasons.get(name, "")
+    async def why(self, name: str) -> dict[str, str] | None:
+        """Why this manager ended a host, as an `Exit.last_word`; None if it did not."""
+        reason = self._reasons.get(name)
+        return None if reason is None else reason.last_word()
 
     async def report(self) -> dict[str, Any]:
         """Numbers for the tree."""
@@ -160,11 +162,11 @@ class HostManager:
         for task in self._tasks:
             task.cancel()
 
-    def _end(self, name: str, reason: str) -> None:
+    def _end(self, name: str, reason: Exit) -> None:
         self._reasons[name] = reason
         while len(self._reasons) > _REMEMBERED:
             del self._reasons[next(iter(self._reasons))]
-        log.info("ending a host", host=name, reason=reason)
+        log.info("ending a host", host=name, reason=reason.reason, detail=reason.detail)
         self._pool = gone(self._pool, name)
         self._processes[name].ref.kill()
 
@@ -260,7 +262,7 @@ class HostManager:
             process.beat = beat
 
         ended = await until_ended(process.ref, ask, self._patience, heard)
-        self._reasons.setdefault(name, ended.detail)
+        self._reasons.setdefault(name, ended)
         self._pool = gone(self._pool, name)
         self._processes.pop(name, None)
         self._ended.append(name)
