@@ -3,8 +3,9 @@
 It starts blank and is given its identity by `activate`, so that spare processes can be kept warm.
 From then on one loop takes up the agent's unfinished runs, new ones as well as those that an
 earlier activation left, and drives each to its end. The process ends itself when it learns that it
-is no longer the agent (exit code 70) or when something unexpected happened (71): its state may be
-corrupt, and what matters is in the journal. Its supervisor sees either within milliseconds.
+is no longer the agent (exit code 70) or when something unexpected happened (71), such as running
+into its memory limit: its state may be corrupt, and what matters is in the journal. Its supervisor
+sees either within milliseconds.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from ..cluster import faults
 from ..cluster.clock import SystemClock
 from ..cluster.engine import TaskOptions, own_node, stream
 from ..cluster.errors import SupervisionError
+from ..cluster.memory import MIB, Rank, lift, limit, take_rank
 from ..cluster.postgres import Database, DatabaseUnavailable, dsn_of
 from ..cluster.settings import Settings, load
 from ..cluster.telemetry import bound, configure, logger
@@ -51,6 +53,7 @@ class AgentActor:
     """One process, one agent at a time. Every method but `watch` answers at once."""
 
     def __init__(self) -> None:
+        take_rank(Rank.AGENT)
         self._settings: Settings | None = None
         self._database: Database | None = None
         self._activation: _Activation | None = None
@@ -70,6 +73,9 @@ class AgentActor:
             raise AlreadyActivated(f"asked to be {agent_id}")
         settings = self._ready()
         database = self._connected(settings)
+        # What the process has now is Python and what is shared by all agents; growth is this one's.
+        limit(settings.agent_memory_mb * MIB or None)
+        asyncio.get_running_loop().set_exception_handler(_leave_without_memory)
         self._activation = _Activation(settings, database, UUID(agent_id), tenant, epoch)
         self._activation.start()
         faults.point("agent.activated")
@@ -190,13 +196,31 @@ class _Activation:
         try:
             await work
         except LeaseLost as error:
-            log.warning("fenced", detail=error.detail)
-            os._exit(EXIT_FENCED)
+            _leave(EXIT_FENCED, "fenced", error)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            log.error("unexpected, leaving", error=repr(error), exc_info=True)
-            os._exit(EXIT_TAINTED)
+            _leave(EXIT_TAINTED, "unexpected, leaving", error)
 
     async def _blob(self, run_id: UUID, digest: str) -> JsonValue:
         return await self._store.blob(self.tenant, run_id, digest)
+
+
+def _leave(code: int, why: str, error: BaseException) -> NoReturn:
+    """End the process, whatever becomes of the last words: there may be no memory for them."""
+    try:
+        lift()
+        if code == EXIT_FENCED:
+            log.warning(why, detail=str(error))
+        else:
+            log.error(why, error=repr(error), exc_info=error)
+    finally:
+        os._exit(code)
+
+
+def _leave_without_memory(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """For what no task awaits: a callback of a connection, a task that nobody asks any more."""
+    error = context.get("exception")
+    if isinstance(error, MemoryError):
+        _leave(EXIT_TAINTED, "out of memory in a callback, leaving", error)
+    loop.default_exception_handler(context)

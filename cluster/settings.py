@@ -74,6 +74,10 @@ class Settings(BaseSettings):
     """Idle worker processes kept ready: a step that finds none waits half a second for one."""
     agent_parallel_steps: int = Field(default=4, ge=1, le=256)
 
+    skill_memory_mb: int = Field(default=1_024, ge=0)
+    agent_memory_mb: int = Field(default=512, ge=0)
+    memory_budget_mb: int | None = Field(default=None, ge=256)
+
     rescue_interval: float = Field(default=1.0, gt=0)
     blob_threshold: int = Field(default=65_536, ge=1024)
     private_hosts_allowed: tuple[str, ...] = ()

@@ -52,6 +52,13 @@ SETTINGS: dict[str, str] = {
     "agent_idle_seconds": "An agent without a run for so long is passivated: its process ends.",
     "skill_spare_workers": "Idle skill processes kept ready.",
     "agent_parallel_steps": "Steps of one agent that run at once, over all of its runs.",
+    "skill_memory_mb": "MiB that an attempt of a skill may allocate, unless the skill declares "
+    "`memory_mb`: the kernel refuses more. 0: no limit.",
+    "agent_memory_mb": "MiB that an agent may allocate beyond what its process had when it became "
+    "that agent: then it ends itself and is restarted. 0: no limit.",
+    "memory_budget_mb": "MiB that the processes of this Ray may hold together, before idle agents "
+    "are made passive (80 %) and the worst process is ended (88 %). Without it: the memory of the "
+    "machine or container, of which everybody uses.",
     "rescue_interval": "Seconds between two looks for unfinished runs that nobody executes.",
     "blob_threshold": "Values over so many bytes are stored by content hash, beside the journal.",
     "private_hosts_allowed": "`host:port` pairs that are not public and may be fetched all the "

@@ -26,9 +26,10 @@ from .errors import (
     UnsuitableResources,
 )
 from .exits import Exit, ExitReason
-from .tasks import TaskFailure, TaskOptions, TaskStream, stream
+from .tasks import SPENT, TaskFailure, TaskOptions, TaskStream, stream
 
 __all__ = [
+    "SPENT",
     "ActorGone",
     "ActorOptions",
     "ActorRef",

@@ -9,6 +9,7 @@ import pytest
 
 from aos.cluster import faults
 from aos.cluster.faults import FaultInjected, arm, fired, point
+from aos.cluster.memory import MIB, limited
 
 PROGRAM = """
 from aos.cluster import faults
@@ -97,7 +98,11 @@ def test_a_point_that_is_being_armed_is_not_armed_yet(armory: Path) -> None:
     ("name", "fault", "complaint"),
     [
         ("journal.apended", "kill", "unknown fault point 'journal.apended'; known: run.accepted, "),
-        ("journal.appended", "explode", "unknown fault action 'explode'; known: kill, raise"),
+        (
+            "journal.appended",
+            "explode",
+            "unknown fault action 'explode'; known: kill, ",
+        ),
         ("journal.appended", "kill@soon", "soon"),
     ],
 )
@@ -125,3 +130,17 @@ def test_kill_is_what_arming_means_unless_said_otherwise(tmp_path: Path) -> None
 def test_a_process_outside_the_cluster_is_not_touched(tmp_path: Path) -> None:
     arm(tmp_path, "journal.appended")
     assert run_program({}) == (0, ["1", "2", "3", "4", "alive"])
+
+
+def test_exhaust_runs_into_the_limit_of_the_process_and_gives_everything_back(armory: Path) -> None:
+    arm(armory, "step.dispatched", "exhaust")
+    with limited(64 * MIB), pytest.raises(MemoryError):
+        point("step.dispatched")
+    assert fired(armory, "step.dispatched")
+    assert len(bytearray(64 * MIB)) == 64 * MIB
+
+
+def test_exhaust_never_takes_the_machine(armory: Path) -> None:
+    arm(armory, "step.dispatched", "exhaust")
+    with pytest.raises(FaultInjected, match="without a limit"):
+        point("step.dispatched")
