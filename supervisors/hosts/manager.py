@@ -12,21 +12,25 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from ...actors.worker import PREPARE
-from ...cluster.engine import ActorOptions, ActorRef, TaskOptions, own_node, spawn, stream
+from ...cluster.engine import ActorOptions, TaskOptions, find, own_node, spawn, stream
 from ...cluster.errors import AosError
 from ...cluster.exits import Exit, ExitReason
 from ...cluster.ids import new_id
 from ...cluster.postgres import Database, dsn_of
-from ...cluster.settings import Settings, load
+from ...cluster.settings import load
 from ...cluster.telemetry import configure, logger
 from ..heartbeat import patience, until_ended
-from .pool import Limits, Pool, added, choose, gave_back, gone, shortfall, surplus, took, worn_out
+from ..tree import AGENTS, actor_name
+from .governing import govern
+from .pool import Pool, added, choose, gave_back, gone, shortfall, surplus, took, worn_out
+from .process import HostProcess, limits_of
 from .store import HostStore, Lease
 
 _AGENT_ACTOR = "aos.actors.agent:AgentActor"
@@ -43,28 +47,13 @@ _REMEMBERED = 200
 log = logger(__name__)
 
 
-@dataclass(slots=True)
-class _Process:
-    """A host as its manager knows it; `beat` is what it last said of itself."""
-
-    ref: ActorRef
-    pid: int
-    node: str
-    dedicated: bool = False
-    beat: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    def about(self) -> dict[str, Any]:
-        """What the agents' supervisor is told."""
-        return {"ref": self.ref, "pid": self.pid, "node": self.node, "dedicated": self.dedicated}
-
-
 class HostManager:
     """The Ray actor. Every method but `take` answers at once."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pool = Pool()
-        self._processes: dict[str, _Process] = {}
+        self._processes: dict[str, HostProcess] = {}
         self._ended: list[str] = []
         self._reasons: dict[str, Exit] = {}
         self._changed = asyncio.Event()
@@ -78,7 +67,7 @@ class HostManager:
             logs = self._settings.home / "logs"
             logs.mkdir(parents=True, exist_ok=True)
             configure(self._settings.log_level, file=logs / "supervisors.jsonl")
-            self._limits = _limits(self._settings)
+            self._limits = limits_of(self._settings)
             self._patience = patience(self._settings)
             self._node = own_node()
             database = Database(dsn_of(self._settings), application_name="aos-hosts")
@@ -86,6 +75,8 @@ class HostManager:
             self._lease = timedelta(seconds=self._settings.lease_seconds)
             self._spawn(self._keep_ready())
             self._spawn(self._vouch())
+            budget = self._settings.memory_budget_mb
+            self._spawn(govern(self._idle, self._passivate, self._kill, budget))
         return {"pid": os.getpid(), "kind": "manager", "node": self._node}
 
     async def ping(self) -> dict[str, Any]:
@@ -170,6 +161,24 @@ class HostManager:
         self._pool = gone(self._pool, name)
         self._processes[name].ref.kill()
 
+    def _idle(self) -> dict[int, float]:
+        return {each.pid: each.beat.get("idle_s", 0.0) for each in self._processes.values()}
+
+    def _passivate(self, pid: int, why: str) -> None:
+        """The agents' supervisor decides: it asks the agent whether it is idle indeed."""
+        del why
+        hosts = [name for name, process in self._processes.items() if process.pid == pid]
+        if hosts and (supervisor := find(actor_name(AGENTS))) is not None:
+            supervisor.tell("shed", hosts)
+
+    def _kill(self, pid: int, why: str) -> None:
+        for name, process in self._processes.items():
+            if process.pid == pid:
+                self._end(name, Exit(ExitReason.OUT_OF_MEMORY, why))
+                return
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
     async def _keep_ready(self) -> None:
         """Hosts and workers, one round after each change: from the start, when a host was taken,
         and when one ended, since Ray ends the workers of the calls that it had under way.
@@ -238,19 +247,21 @@ class HostManager:
         self._pool = added(self._pool, name)
         return name
 
-    async def _spawned(self, options: ActorOptions, seconds: float = _PREPARE_SECONDS) -> _Process:
+    async def _spawned(
+        self, options: ActorOptions, seconds: float = _PREPARE_SECONDS
+    ) -> HostProcess:
         ref = spawn(_AGENT_ACTOR, options=options)
         try:
             about = await ref.call("prepare", timeout=seconds)
         except BaseException:
             ref.kill()
             raise
-        process = _Process(ref, about["pid"], about["node"])
+        process = HostProcess(ref, about["pid"], about["node"])
         self._processes[options.name] = process
         self._spawn(self._attend(process))
         return process
 
-    async def _attend(self, process: _Process) -> None:
+    async def _attend(self, process: HostProcess) -> None:
         """From a host's birth to its end: feel its pulse, then forget it."""
         name, bound = process.ref.name, self._patience.answer_within.total_seconds()
 
@@ -272,12 +283,3 @@ class HostManager:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        warm=settings.agent_warm_hosts,
-        most_warm=max(settings.agent_warm_hosts, 8),
-        serves=settings.agent_host_serves,
-        rss_bytes=settings.agent_host_rss_mb * 2**20,
-    )
