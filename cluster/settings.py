@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     agent_parallel_steps: int = Field(default=4, ge=1, le=256)
 
     rescue_interval: float = Field(default=1.0, gt=0)
+    supervision_events_days: int = Field(default=30, ge=1)
     blob_threshold: int = Field(default=65_536, ge=1024)
     private_hosts_allowed: tuple[str, ...] = ()
     """`host:port` that are not public but may be fetched: the SSRF guard's allow-list."""

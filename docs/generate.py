@@ -53,6 +53,7 @@ SETTINGS: dict[str, str] = {
     "skill_spare_workers": "Idle skill processes kept ready.",
     "agent_parallel_steps": "Steps of one agent that run at once, over all of its runs.",
     "rescue_interval": "Seconds between two looks for unfinished runs that nobody executes.",
+    "supervision_events_days": "How many days the record of what supervisors did is kept.",
     "blob_threshold": "Values over so many bytes are stored by content hash, beside the journal.",
     "private_hosts_allowed": "`host:port` pairs that are not public and may be fetched all the "
     'same; in the environment a JSON list, such as `["127.0.0.1:8900"]`.',
