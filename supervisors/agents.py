@@ -46,7 +46,8 @@ class ActiveAgent:
 
     async def watch(self) -> Exit:
         """Return when the host process has ended."""
-        return await self.host.watch()
+        activation = self.activation
+        return await self.host.watch(f"agent:{activation.tenant}/{activation.name}")
 
     async def stop(self, seconds: float | None) -> None:
         """End the process: what matters is in the journal, so there is nothing to wait for."""
@@ -87,6 +88,10 @@ class Activator:
             raise
         self._epochs[spec.id] = activation.epoch
         return ActiveAgent(host, activation)
+
+    def epoch_of(self, child: str) -> int | None:
+        """The epoch of the agent's last activation, if this process has made or adopted it."""
+        return self._epochs.get(child)
 
     def forget(self, child: str) -> None:
         """The agent was made passive, which raised its epoch: the one we knew is not current."""
@@ -212,6 +217,8 @@ class AgentSupervisor:
             if about["idle_s"] >= limit and await self._store.passivate(
                 activation.agent_id, activation.epoch
             ):
+                idle = f"idle for {about['idle_s']:.0f} s"
+                self._record(AGENTS, Report(child, "passivated", "", idle))
                 self._activator.forget(child)
                 self._agents.tell(Dismissed(child))
 
@@ -225,7 +232,8 @@ class AgentSupervisor:
             await asyncio.sleep(interval)
 
     def _record(self, supervisor: str, report: Report) -> None:
-        self._recorder.record(supervisor, report)
+        epoch = self._activator.epoch_of(report.child)
+        self._recorder.record(supervisor, report, epoch=epoch)
         if report.kind == "quarantined":
             until = datetime.now(UTC) + report.delay
             self._tasks.append(asyncio.create_task(self._show_quarantine(report.child, until)))

@@ -55,12 +55,12 @@ class Host:
     pid: int
     node: str
 
-    async def watch(self) -> Exit:
+    async def watch(self, name: str | None = None) -> Exit:
         """Return when the process has ended. Losing touch is suspicion: it is asked before it is
-        believed dead.
+        believed dead. `name`: who it is just now, for the Ray dashboard.
         """
         while True:
-            exit_ = await self.ref.watch()
+            exit_ = await self.ref.watch(name)
             if exit_.reason is not ExitReason.SUSPECT:
                 return exit_
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from ..cluster.engine import (
@@ -20,12 +21,14 @@ from ..cluster.exits import Exit, ExitReason
 from ..cluster.postgres import Database, dsn_of
 from ..cluster.settings import load
 from ..cluster.telemetry import configure, logger
-from .spec import ChildSpec
+from .spec import ChildSpec, ChildType
 from .store import EventRecorder
 from .supervisor import Supervisor
-from .tree import actor_name, root
+from .tree import ROOT, actor_name, root
 
 _PING_SECONDS = 5.0
+_REPORT_SECONDS = 1.0
+"""A child that hangs must not hang the tree: who looks at it waits two seconds."""
 _START_SECONDS = 45.0
 _STOP_SECONDS = 30.0
 _NAME_SECONDS = 0.05
@@ -61,7 +64,7 @@ class ActorChild:
     async def describe(self) -> dict[str, Any]:
         """What it said when it started, and its own children if it has any."""
         try:
-            return {**self._about, **await self.ref.call("report", timeout=_PING_SECONDS)}
+            return {**self._about, **await self.ref.call("report", timeout=_REPORT_SECONDS)}
         except AosError as error:
             return {**self._about, "unreachable": error.detail}
 
@@ -115,9 +118,12 @@ class RootSupervisor:
     async def report(self) -> dict[str, Any]:
         """The tree."""
         return {
-            "id": "root",
+            "id": ROOT,
             "pid": os.getpid(),
+            "kind": "supervisor",
+            "type": ChildType.SUPERVISOR.value,
             "state": "running",
+            "since": self._since.isoformat(),
             "children": await self._supervisor.describe(),
         }
 
@@ -133,6 +139,7 @@ class RootSupervisor:
             task.cancel()
 
     async def _begin(self) -> None:
+        self._since = datetime.now(UTC)
         settings = load()
         logs = settings.home / "logs"
         logs.mkdir(parents=True, exist_ok=True)

@@ -43,24 +43,26 @@ class ActorRef:
     def __repr__(self) -> str:
         return f"ActorRef({self.name!r})"
 
-    async def call(self, method: str, *args: Any, timeout: float) -> Any:
-        """Call and wait at most `timeout` seconds.
+    async def call(self, method: str, *args: Any, timeout: float, name: str | None = None) -> Any:
+        """Call and wait at most `timeout` seconds. `name`: what the Ray dashboard shows of the call
+        instead of class and method.
 
         Raises the `AosError` that the method raised; `ActorGone`, `ActorUnavailable`,
         `ActorSilent`; `RemoteFailure` for anything else it raised.
         """
-        return await _answer(self._submit(method, args), f"{self.name}.{method}", timeout)
+        return await _answer(self._submit(method, args, name), f"{self.name}.{method}", timeout)
 
     def tell(self, method: str, *args: Any) -> None:
         """Call without waiting: a hint whose loss somebody else makes good."""
         self._submit(method, args)
 
-    async def watch(self) -> Exit:
+    async def watch(self, name: str | None = None) -> Exit:
         """Wait for the actor's end: a call to `watch` that never returns, which Ray fails when the
-        process dies. Returns `SUSPECT` when Ray only lost touch.
+        process dies. Returns `SUSPECT` when Ray only lost touch. `name`: who the process is just
+        now; it is what the Ray dashboard shows of the call, as long as the process lives.
         """
         try:
-            await asyncio.wrap_future(self._submit("watch", ()))
+            await asyncio.wrap_future(self._submit("watch", (), name))
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -71,9 +73,12 @@ class ActorRef:
         """End the process now, without a last word."""
         ray.kill(self._handle, no_restart=True)
 
-    def _submit(self, method: str, args: tuple[Any, ...]) -> Future[Any]:
+    def _submit(self, method: str, args: tuple[Any, ...], name: str | None = None) -> Future[Any]:
+        bound = getattr(self._handle, method)
+        if name is not None:
+            bound = bound.options(name=name)
         # ref.future() and not `await ref`: the latter keeps refs alive in async actors.
-        return getattr(self._handle, method).remote(*args).future()
+        return bound.remote(*args).future()
 
 
 async def _answer(future: Future[Any], what: str, timeout: float) -> Any:
