@@ -34,9 +34,13 @@ class EngineDoorbell:
         task.add_done_callback(self._ringing.discard)
 
     async def tree(self) -> dict[str, Any]:
-        """The root supervisor's report. Raises an `AosError` if it does not answer."""
-        report: dict[str, Any] = await self._call(actor_name(ROOT), "report")
+        """The root supervisor's report. Raises `NotReady` if it does not answer."""
+        report: dict[str, Any] = await self._ask(ROOT, "report")
         return report
+
+    async def release(self, tenant: str, agent_id: UUID) -> None:
+        """Ask the agents' supervisor. Raises `RequestRefused` for what it refuses."""
+        await self._ask(AGENTS, "release", tenant, str(agent_id))
 
     async def resources(self) -> dict[str, float]:
         """Total resources of all living nodes."""
@@ -58,6 +62,13 @@ class EngineDoorbell:
             log.info("nobody answered the bell", agent=str(agent_id), code=error.code)
         except Exception as error:  # Ray is going down around us; the rescuer will find the run
             log.warning("the bell is broken", agent=str(agent_id), error=repr(error))
+
+    async def _ask(self, supervisor: str, method: str, *args: Any) -> Any:
+        """Call for somebody who waits: that nobody answers just now is no failure of ours."""
+        try:
+            return await self._call(actor_name(supervisor), method, *args)
+        except (engine.ActorGone, engine.ActorSilent, engine.ActorUnavailable) as error:
+            raise NotReady(f"the supervisor {supervisor}: {error.detail}") from None
 
     async def _call(self, name: str, method: str, *args: Any) -> Any:
         """Call a supervisor; one that was replaced since we last found it is looked up again."""

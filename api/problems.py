@@ -22,12 +22,15 @@ from ..actors.runs.store import IdempotencyConflict, RunNotFound
 from ..cluster.errors import AccessError, AosError, InputError
 from ..cluster.postgres import DatabaseUnavailable
 from ..cluster.telemetry import logger
+from ..supervisors.supervisor import RequestRefused as SupervisorRefuses
 from .auth import KeyInvalid, KeyMissing
 from .errors import (
     BodyTooLarge,
+    ChildNotFound,
     InternalError,
     MalformedJson,
     MethodNotAllowed,
+    NotARunId,
     NotReady,
     RequestRefused,
     RouteNotFound,
@@ -42,12 +45,15 @@ STATUS: dict[type[AosError], int] = {
     ValidationFailed: 422,
     BodyTooLarge: 413,
     RouteNotFound: 404,
+    ChildNotFound: 404,
+    NotARunId: 404,
     MethodNotAllowed: 405,
     TooManyStreams: 503,
     AgentNotFound: 404,
     AgentExists: 409,
     RunNotFound: 404,
     IdempotencyConflict: 409,
+    SupervisorRefuses: 409,
     AccessError: 403,
     KeyMissing: 401,
     KeyInvalid: 401,
@@ -102,8 +108,9 @@ def problem(error: AosError, status: int, request_id: str) -> dict[str, Any]:
         "retryable": error.retryable,
         "request_id": request_id,
     }
-    if fields := error.context.get("errors"):
-        body["errors"] = fields
+    for member in ("errors", "why"):
+        if found := error.context.get(member):
+            body[member] = found
     return body
 
 

@@ -20,7 +20,16 @@ from .errors import ApiError, NoCredentials, NotRunning
 
 if TYPE_CHECKING:
     from .asynchronous import AsyncAosClient
-    from .models import AgentView, RunEvent, RunSummary, RunView, StatusView, SupervisionEvent
+    from .models import (
+        AgentView,
+        EventPage,
+        RunEvent,
+        RunSummary,
+        RunView,
+        StatusView,
+        SupervisionEvent,
+        TreeNode,
+    )
     from .synchronous import AosClient
 
 # Loaded on first use: `aos --help` shall not wait for httpx and pydantic.
@@ -28,11 +37,13 @@ _LATER = {
     "AosClient": ".synchronous",
     "AsyncAosClient": ".asynchronous",
     "AgentView": ".models",
+    "EventPage": ".models",
     "RunEvent": ".models",
     "RunSummary": ".models",
     "RunView": ".models",
     "StatusView": ".models",
     "SupervisionEvent": ".models",
+    "TreeNode": ".models",
 }
 
 __all__ = [
@@ -40,6 +51,7 @@ __all__ = [
     "AosClient",
     "ApiError",
     "AsyncAosClient",
+    "EventPage",
     "NoCredentials",
     "NotRunning",
     "RunEvent",
@@ -47,6 +59,7 @@ __all__ = [
     "RunView",
     "StatusView",
     "SupervisionEvent",
+    "TreeNode",
 ]
 
 

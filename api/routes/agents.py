@@ -36,6 +36,14 @@ async def page(
     )
 
 
+@router.post("/{id_or_name}/release", status_code=202)
+async def release(id_or_name: str, door: Door, caller: Writer) -> AgentView:
+    """End an agent's quarantine now: it is activated as soon as it has a run."""
+    agent = await door.agents.find(caller.tenant, id_or_name)
+    await door.doorbell.release(caller.tenant, agent.agent_id)
+    return agent_view(await door.agents.find(caller.tenant, agent.agent_id))
+
+
 @router.get("/{id_or_name}")
 async def show(id_or_name: str, door: Door, caller: Caller) -> AgentView:
     """One agent, by its id or its name."""
