@@ -175,6 +175,11 @@ def test_a_quarantine_is_explained(aos: RunningAos, agent: str) -> None:
     assert (node.state, node.until is not None) == ("quarantined", True)
     assert "quarantined until" in cli(aos, "agent", "show", agent)
     assert aos.client.runs.get(run.id).status == "pending", "its run waits"
+    assert f"agent {agent} is released" in cli(aos, "agent", "release", agent)
+    assert aos.client.runs.wait(run.id, timeout=60).status == "completed"
+    assert "was released from quarantine" in str(aos.client.tree_events(child=agent).why)
+    with pytest.raises(ApiError, match="AOS-4102: not_quarantined"):
+        aos.client.agents.release(agent)
 
 
 async def test_another_tenant_sees_none_of_this(aos: RunningAos, agent: str) -> None:
@@ -219,6 +224,8 @@ def test_the_ray_dashboard_shows_who_is_who(aos: RunningAos, agent: str) -> None
     assert aos.client.runs.wait(run.id, timeout=90).status == "completed"
     planned = {row["name"] for row in of_ray(aos, "tasks")}
     assert "skill:planner.rules@1.0.0" in planned
+    eventually(lambda: f"agent:default/{agent}" not in running(), 60)
+    assert aos.client.agents.get(agent).state == "passive", "its process may be another agent now"
 
 
 def test_json_of_a_followed_tree_is_a_line_per_change(aos: RunningAos) -> None:
