@@ -96,7 +96,7 @@ def test_a_crash_is_in_the_tree_in_the_record_and_explained(aos: RunningAos, age
     node = node_of(aos.client.tree(), agent)
     assert node is not None
     assert (node.state, node.restarts, node.epoch) == ("running", 1, before.epoch + 1)
-    assert (node.tenant, node.restart) == ("default", "permanent")
+    assert (node.tenant, node.restart) == ("default", "transient")
     eventually(lambda: len(aos.client.tree_events(child=agent).items) >= 4)
     page = aos.client.tree_events(child=agent)
     told = [(event.kind, event.epoch, event.tenant) for event in reversed(page.items)]
@@ -135,13 +135,14 @@ def answers(aos: RunningAos) -> bool:
 
 
 def test_a_part_that_hangs_does_not_hide_the_tree(aos: RunningAos) -> None:
-    hosts = aos.pid_of("hosts")
+    manager = aos.manager
+    hosts = manager["pid"]
     os.kill(hosts, signal.SIGSTOP)
     try:
         root = aos.client.tree()
     finally:
         os.kill(hosts, signal.SIGCONT)
-    stopped, front = node_of(root, "hosts"), node_of(root, "front")
+    stopped, front = node_of(root, manager["id"]), node_of(root, "front")
     assert stopped is not None
     assert front is not None
     assert "did not answer" in str(stopped.unreachable)
