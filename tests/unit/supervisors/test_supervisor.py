@@ -8,7 +8,7 @@ import pytest
 from tests.support.nursery import Begin, Nursery
 from tests.support.supervision import DYNAMIC, TRANSIENT, child, within
 
-from aos.cluster.exits import ExitReason
+from aos.cluster.exits import Exit, ExitReason
 from aos.cluster.postgres import DatabaseUnavailable
 from aos.supervisors import supervisor as shell
 from aos.supervisors.children import NoCapacity, NotNeeded
@@ -243,3 +243,14 @@ async def test_the_report_shows_children_in_start_order_with_their_own_words(beg
         {"id": "b", "restart": "permanent", "restarts": 1, "pid": 3, **common},
         {"id": "a", "restart": "transient", "restarts": 0, "pid": 2, **common},
     ]
+
+
+async def test_run_ends_with_what_the_supervisor_ends_with(begin: Begin) -> None:
+    nursery = await begin(Nursery(child("a"), child("b"), intensity=within(1, 5)))
+    await nursery.kill("b")
+    assert not nursery.task.done()
+    await nursery.kill("a")
+    why = "reached_max_restart_intensity: more than 1 in 5 s"
+    assert await nursery.task == Exit(ExitReason.SHUTDOWN, why)
+    assert nursery.log[-1] == "stop b"
+    assert ("a", "gave_up", why) in nursery.told
