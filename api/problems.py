@@ -22,6 +22,15 @@ from ..actors.runs.store import IdempotencyConflict, RunNotFound
 from ..cluster.errors import AccessError, AosError, InputError
 from ..cluster.postgres import DatabaseUnavailable
 from ..cluster.telemetry import logger
+from ..supervisors.supervisor import RequestRefused as SupervisorRefused
+from ..supervisors.teams.errors import (
+    AgentTaken,
+    ChildNotFound,
+    InvalidDeclaration,
+    TeamExists,
+    TeamNotFound,
+    TeamNotRunning,
+)
 from .auth import KeyInvalid, KeyMissing
 from .errors import (
     BodyTooLarge,
@@ -48,6 +57,13 @@ STATUS: dict[type[AosError], int] = {
     AgentExists: 409,
     RunNotFound: 404,
     IdempotencyConflict: 409,
+    InvalidDeclaration: 422,
+    AgentTaken: 409,
+    TeamExists: 409,
+    TeamNotFound: 404,
+    ChildNotFound: 404,
+    TeamNotRunning: 409,
+    SupervisorRefused: 409,
     AccessError: 403,
     KeyMissing: 401,
     KeyInvalid: 401,
@@ -104,6 +120,8 @@ def problem(error: AosError, status: int, request_id: str) -> dict[str, Any]:
     }
     if fields := error.context.get("errors"):
         body["errors"] = fields
+    if why := error.context.get("why"):
+        body["why"] = why
     return body
 
 

@@ -41,9 +41,11 @@ RETURNING epoch;
 
 -- quarantine
 -- The circuit is open: nobody activates this agent before the given instant.
-UPDATE activations
-SET state = 'quarantined', host = NULL, pid = NULL, quarantined_until = $2, failures = $3
-WHERE agent_id = $1;
+-- Also for an agent that has never been active.
+INSERT INTO activations (agent_id, tenant_id, epoch, state, quarantined_until, failures)
+SELECT agent_id, tenant_id, 0, 'quarantined', $2, $3 FROM agents WHERE agent_id = $1
+ON CONFLICT (agent_id) DO UPDATE
+SET state = 'quarantined', host = NULL, pid = NULL, quarantined_until = $2, failures = $3;
 
 -- quarantined_agents
 -- What a new supervisor process must hold to.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .asynchronous import AsyncAosClient
     from .models import AgentView, RunEvent, RunSummary, RunView, StatusView, SupervisionEvent
     from .synchronous import AosClient
+    from .team_models import TeamChildView, TeamSummary, TeamView
 
 # Loaded on first use: `aos --help` shall not wait for httpx and pydantic.
 _LATER = {
@@ -33,6 +34,9 @@ _LATER = {
     "RunView": ".models",
     "StatusView": ".models",
     "SupervisionEvent": ".models",
+    "TeamChildView": ".team_models",
+    "TeamSummary": ".team_models",
+    "TeamView": ".team_models",
 }
 
 __all__ = [
@@ -47,6 +51,9 @@ __all__ = [
     "RunView",
     "StatusView",
     "SupervisionEvent",
+    "TeamChildView",
+    "TeamSummary",
+    "TeamView",
 ]
 
 

@@ -19,6 +19,7 @@ from .errors import ApiError, NotRunning
 from .models import AgentPage, AgentView, RunEvent, RunPage, RunView, StatusView, SupervisionEvent
 from .sse import Decoder
 from .stream import LOST, Following
+from .teams import AsyncTeams
 
 
 class AsyncAosClient:
@@ -45,6 +46,7 @@ class AsyncAosClient:
         )
         self.agents = _Agents(self)
         self.runs = _Runs(self)
+        self.teams = AsyncTeams(self)
 
     async def __aenter__(self) -> Self:
         return self

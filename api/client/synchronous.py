@@ -18,6 +18,7 @@ from .errors import ApiError, NotRunning
 from .models import AgentPage, AgentView, RunEvent, RunPage, RunView, StatusView, SupervisionEvent
 from .sse import Decoder
 from .stream import LOST, Following
+from .teams import Teams
 
 
 class AosClient:
@@ -44,6 +45,7 @@ class AosClient:
         )
         self.agents = _Agents(self)
         self.runs = _Runs(self)
+        self.teams = Teams(self)
 
     def __enter__(self) -> Self:
         return self
