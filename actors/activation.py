@@ -59,7 +59,7 @@ class Activation:
     ) -> None:
         self.agent_id, self.tenant, self.epoch = agent_id, tenant, epoch
         self._farewell = farewell
-        self.woken = asyncio.Event()
+        self.woken, self.over = asyncio.Event(), asyncio.Event()
         self.drivers: dict[UUID, asyncio.Task[None]] = {}
         self.leaves = False
         self._has_driven = False
@@ -89,6 +89,7 @@ class Activation:
         if self.drivers:
             raise StillBusy(f"{len(self.drivers)} runs are under way")
         self._main.cancel()
+        self.over.set()
 
     async def drain(self, seconds: float) -> None:
         """Let the calls under way end for so long, then cancel what is left."""

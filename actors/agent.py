@@ -19,7 +19,7 @@ from uuid import UUID
 import psutil
 
 from ..cluster import faults
-from ..cluster.engine import TaskOptions, own_node, stream
+from ..cluster.engine import TaskOptions, call_self, own_node, stream
 from ..cluster.errors import SupervisionError
 from ..cluster.memory import MIB, Rank, limit, take_rank
 from ..cluster.postgres import Database, dsn_of
@@ -60,9 +60,11 @@ class AgentActor:
         await rehearse(self._connected(settings), registry().catalog())
         return {"pid": os.getpid(), "node": own_node()}
 
-    async def activate(self, agent_id: str, tenant: str, epoch: int, leaves: bool) -> None:
+    async def activate(
+        self, agent_id: str, tenant: str, epoch: int, leaves: bool, name: str
+    ) -> None:
         """Become this agent at this epoch. Returns before any run is taken up. `leaves`: end when
-        at least one run was driven and none is left.
+        at least one run was driven and none is left. `name`: the agent's, for Ray's views.
         """
         if self._activation is not None:
             raise AlreadyActivated(f"asked to be {agent_id}")
@@ -76,6 +78,7 @@ class AgentActor:
         self._activation.leaves = leaves
         asyncio.get_running_loop().set_exception_handler(self._activation.on_loop_error)
         self._activation.start()
+        call_self("live", name=f"agent:{tenant}/{name}")
         faults.point("agent.activated")
 
     async def wake(self) -> None:
@@ -96,6 +99,13 @@ class AgentActor:
             self._activation.end()
             self._activation = None
         return self._about()
+
+    async def live(self) -> None:
+        """Return when this process is the agent no more. The call does nothing but carry the
+        agent's name in Ray's views, which know the process by another.
+        """
+        if self._activation is not None:
+            await self._activation.over.wait()
 
     async def whoami(self) -> dict[str, Any]:
         """Who this process is and what it is doing."""

@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     memory_budget_mb: int | None = Field(default=None, ge=256)
 
     rescue_interval: float = Field(default=1.0, gt=0)
+    supervision_events_days: int = Field(default=30, ge=1)
     heartbeat_interval: float = Field(default=10.0, gt=0)
     heartbeat_misses: int = Field(default=3, ge=1)
     """So many unanswered heartbeats in a row, and a process is taken to hang, and is ended."""

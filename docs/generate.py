@@ -80,6 +80,7 @@ SETTINGS: dict[str, str] = {
     "are made passive (80 %) and the worst process is ended (88 %). Without it: the memory of the "
     "machine or container, of which everybody uses.",
     "rescue_interval": "Seconds between two looks for unfinished runs that nobody executes.",
+    "supervision_events_days": "How many days the record of what supervisors did is kept.",
     "blob_threshold": "Values over so many bytes are stored by content hash, beside the journal.",
     "private_hosts_allowed": "`host:port` pairs that are not public and may be fetched all the "
     'same; in the environment a JSON list, such as `["127.0.0.1:8900"]`.',
@@ -164,8 +165,8 @@ def configuration_page() -> str:
 
 _EXITS_OPENING = """\
 Why a process of AOS ended. Supervisors decide with these words, and every `ended` event of
-[`GET /api/v1/supervision/events`](http.md) has one as its `reason`, with a `detail` for people.
-They are those of Erlang/OTP where it has one.
+[`GET /api/v1/tree/events`](http.md#supervision-events) has one as its `reason`, with a `detail`
+for people. They are those of Erlang/OTP where it has one.
 
 An *intended* end is not repaired if the child is `transient`; all others are failures.
 """

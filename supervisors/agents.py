@@ -31,7 +31,7 @@ from .hosts.access import Managers
 from .hosts.store import HostStore
 from .kinds import ByKind
 from .spec import ChildSpec, Restart
-from .state import Released, Report, Restored, Wanted
+from .state import PASSIVE, Released, Report, Restored, Wanted
 from .store import ActivationStore, EventRecorder
 from .supervisor import Supervisor
 from .teams.assembly import TeamCalls, TeamsOfAgents
@@ -233,7 +233,7 @@ class AgentSupervisor(TeamCalls):
                 return
             self._activator.forget(agent_id)
             await self._empty(agent)
-            agent.left(Exit(ExitReason.NORMAL, "passive"))
+            agent.left(PASSIVE)
         except AosError as error:
             log.info("not made passive", agent_id=str(agent_id), detail=error.detail)
         finally:
@@ -268,7 +268,8 @@ class AgentSupervisor(TeamCalls):
             await asyncio.sleep(interval)
 
     def _record(self, supervisor: str, report: Report) -> None:
-        self._recorder.record(supervisor, report)
+        epoch = self._activator.epoch_of(report.child)
+        self._recorder.record(supervisor, report, epoch=epoch)
         if report.kind == "quarantined" and supervisor == AGENTS:
             showing = asyncio.create_task(self._show_quarantine(report))
             self._showing.add(showing)

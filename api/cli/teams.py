@@ -15,7 +15,7 @@ from .output import show as show_value
 class UnreadableFile(InputError):
     """The file with the declaration cannot be read."""
 
-    code = "AOS-1110"
+    code = "AOS-1112"
     title = "The file cannot be read."
     next_action = "Give the path of a YAML or JSON file, or - for standard input."
 
