@@ -23,7 +23,7 @@ from aos.skills.contracts import AgentProfile, PlannerChoice
 from tests.support.anthropic_server import AnthropicServer
 from tests.support.running import RunningAos, running_aos
 
-SERVICES = Path(__file__).parent / "support" / "services"
+SERVICES = (Path(__file__).parent / "support" / "services", Path(__file__).parents[1] / "examples")
 _TEMPLATE = "aos_template"
 
 Reporting = Generator[None, pytest.TestReport, pytest.TestReport]
@@ -125,7 +125,7 @@ def aos(model_server: AnthropicServer) -> Iterator[RunningAos]:
         "AOS_AGENT_IDLE_SECONDS": "10",
         "AOS_HEARTBEAT_INTERVAL": "1",
         "AOS_JANITOR_INTERVAL": "2",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(SERVICES), os.getenv("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join([*map(str, SERVICES), os.getenv("PYTHONPATH", "")]),
     }
     with DemoSite(slow_seconds=0.4) as site, running_aos(site, **given) as running:
         yield running
