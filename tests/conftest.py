@@ -23,7 +23,7 @@ from aos.skills.contracts import AgentProfile, PlannerChoice
 from tests.support.anthropic_server import AnthropicServer
 from tests.support.running import RunningAos, running_aos
 
-SERVICES = Path(__file__).parent / "support" / "services"
+SERVICES = (Path(__file__).parent / "support" / "services", Path(__file__).parents[1] / "examples")
 _TEMPLATE = "aos_template"
 _PLUGIN = Path(__file__).parent / "plugin"
 
@@ -120,7 +120,7 @@ def model_server() -> Iterator[AnthropicServer]:
 @pytest.fixture(scope="session")
 def aos(model_server: AnthropicServer) -> Iterator[RunningAos]:
     """A running AOS whose agents may fetch its demo site, with the skills of `tests/plugin`."""
-    path = [str(_PLUGIN), str(SERVICES), *filter(None, [os.environ.get("PYTHONPATH")])]
+    path = [str(_PLUGIN), *map(str, SERVICES), *filter(None, [os.environ.get("PYTHONPATH")])]
     given = {
         "PYTHONPATH": os.pathsep.join(path),
         "ANTHROPIC_API_KEY": model_server.key,

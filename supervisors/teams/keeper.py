@@ -111,7 +111,7 @@ class TeamKeeper:
     async def start(self, spec: ChildSpec) -> NestedSupervisor:
         """The team with its children. Raises `NotNeeded` if it should not run any more."""
         team = self._teams.get(UUID(spec.args["team_id"]))
-        if team is None or not team.wanted:
+        if team is None:
             raise NotNeeded
         self._crew.let_go(team.plan.team_id)
         about = {"kind": "team", "name": team.plan.name, "tenant": team.plan.tenant}

@@ -92,6 +92,7 @@ class World:
 
     def __init__(self) -> None:
         self.log: list[str] = []
+        self.violations: list[str] = []
         self.patience: dict[str, float | None] = {}
         self.stubborn: set[str] = set()
         self.passive: list[tuple[str, int]] = []
@@ -100,7 +101,7 @@ class World:
         self.gates: dict[str, asyncio.Event] = {}
         self.lives: dict[str, Life] = {}
         self.names: dict[UUID, str] = {}
-        self.active: dict[UUID, Life] = {}
+        self.active: dict[UUID | None, Life] = {}
         self.adoptable: dict[UUID, Life] = {}
         self.epoch = 0
         self.clock = VirtualClock()
@@ -188,6 +189,7 @@ class World:
 
     async def close(self) -> None:
         """Stop deciding."""
+        assert self.violations == []
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -204,8 +206,12 @@ class World:
             await self.gates[name].wait()
         if name in self.failing:
             raise self.failing[name]
-        if agent_id is not None and agent_id in self.active:
-            raise AssertionError(f"{name} has two supervisors")
+        if (
+            agent_id is not None
+            and agent_id in self.active
+            and not self.active[agent_id].end.done()
+        ):
+            self.violations.append(f"{name} has two supervisors")
         self.epoch += 1
         life = self.lives[name] = Life(self, name, agent_id, self.epoch)
         if agent_id is not None:

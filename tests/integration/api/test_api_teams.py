@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -296,6 +298,15 @@ async def test_the_command_line_knows_all_of_it(cli: Cli, front: Front, tmp_path
     assert "error AOS-4102: running: planner is running" in refused.err
     assert "desk  running" in (await cli("team", "rm", "desk")).out
     assert (await cli("team", "ls")).out == "no teams\n"
+
+
+async def test_a_declaration_comes_by_standard_input(cli: Cli) -> None:
+    aos = [sys.executable, "-m", "aos.api.cli.main", "team", "create", "-", "--json"]
+    process = await asyncio.create_subprocess_exec(
+        *aos, env=cli.environment, stdin=PIPE, stdout=PIPE
+    )
+    out, _ = await process.communicate(YAML.replace("nobody", "bob").encode())
+    assert json.loads(out)["members"] == 2
 
 
 async def test_mistakes_on_the_command_line(cli: Cli, tmp_path: Path) -> None:

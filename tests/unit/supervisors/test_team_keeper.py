@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from tests.support.keeping import World, single
@@ -13,10 +13,11 @@ from tests.support.keeping import World, single
 from aos.cluster.errors import AosError
 from aos.cluster.exits import ExitReason
 from aos.cluster.postgres import DatabaseUnavailable
-from aos.supervisors.children import NoCapacity
+from aos.supervisors.children import NoCapacity, NotNeeded
 from aos.supervisors.state import Wanted
 from aos.supervisors.supervisor import RequestRefused
 from aos.supervisors.teams.errors import ChildNotFound, TeamNotRunning
+from aos.supervisors.teams.specs import team_child
 
 THREE = """
 name: desk
@@ -136,6 +137,38 @@ async def test_an_end_of_an_earlier_life_is_none_of_the_next(world: World) -> No
     assert world.rows.ended == {}
 
 
+async def test_an_end_in_the_middle_of_a_round_is_no_reason_to_start_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team_id = await world.make(
+        "name: t\nintensity: {restarts: 0, period_s: 1}\nchildren: [{id: one, agent: ann}]"
+    )
+    world.told()
+    read = world.rows.running
+
+    async def and_then_it_ends() -> dict[UUID, int]:
+        rows = await read()
+        monkeypatch.undo()
+        await world.ends("ann")
+        return rows
+
+    monkeypatch.setattr(world.rows, "running", and_then_it_ends)
+    await world.look()
+    assert "start ann" not in world.told()
+    await world.look()
+    assert world.rows.ended.keys() == {team_id}
+
+
+async def test_a_team_that_was_started_while_it_ran_still_ends(world: World) -> None:
+    team_id = await world.make(
+        "name: t\nintensity: {restarts: 0, period_s: 1}\nchildren: [{id: one, agent: ann}]"
+    )
+    await world.start_again(team_id)
+    await world.ends("ann")
+    await world.look()
+    assert world.rows.ended.keys() == {team_id}
+
+
 async def test_a_team_that_gives_up_while_it_starts_ends_as_well(world: World) -> None:
     world.failing["bob"] = RuntimeError("no")
     text = "intensity: {restarts: 0, period_s: 9}\n" + THREE.format(strategy="one_for_one")
@@ -182,6 +215,11 @@ async def test_a_team_that_is_removed_while_it_waits_is_not_started(world: World
     await world.later(120)
     assert world.told() == []
     assert world.phase(team_id) is None
+
+
+async def test_a_team_that_was_forgotten_meanwhile_is_not_needed(world: World) -> None:
+    with pytest.raises(NotNeeded):
+        await world.keeper.start(team_child(uuid4(), "transient"))
 
 
 async def test_one_team_that_makes_no_sense_holds_up_no_other(world: World) -> None:
@@ -372,6 +410,24 @@ async def test_its_team_that_starts_anew_takes_it_along(world: World) -> None:
     assert "start bob" in world.told()
     assert world.keeper.serve(world.agent("bob"))
     assert world.told() == ["wake bob"]
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "one_for_one"])
+async def test_who_was_taken_along_is_not_held_any_more(world: World, strategy: str) -> None:
+    """By a sibling's restart, or by the restart of the whole team, which counts lives anew."""
+    team_id = await world.make(
+        f"name: t\nrestart: permanent\nstrategy: {strategy}\n"
+        f"intensity: {{restarts: {1 if strategy == 'one_for_all' else 0}, period_s: 1}}\n"
+        "children: [{id: one, agent: ann}, {id: two, agent: bob, restart: transient}]"
+    )
+    await world.keeper.administer(team_id, "two", "terminate")
+    await world.settled()
+    await world.ends("ann")
+    await world.ends("bob", ExitReason.NORMAL)
+    world.told()
+    assert world.keeper.serve(world.agent("bob"))
+    await world.settled()
+    assert world.told() == ["start bob"]
 
 
 async def test_a_child_of_an_inner_team_is_reached_by_its_path(world: World) -> None:
