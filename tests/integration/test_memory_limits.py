@@ -322,7 +322,7 @@ def no_memory(*_, **__): raise MemoryError
 async def main():
     activation.log = type("Log", (), {"error": no_memory})
     activation.lift = no_memory
-    await a_life()._leave_tainted(MemoryError())
+    await a_life()._leave_after(MemoryError())
 asyncio.run(main())
 """,
         EXIT_TAINTED,
