@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..cluster.errors import AccessError
-from ..cluster.identity import Principal, Role
+from ..cluster.identity import DEFAULT_TENANT, Principal, Role
 from ..cluster.postgres import Database, Queries
 
 QUERIES = Queries.load(Path(__file__).with_name("keys.sql"))
@@ -97,6 +97,14 @@ class KeyStore:
         if row is None or not fits or row["revoked_at"] is not None:
             raise KeyInvalid("the key is unknown, wrong or revoked")
         return Principal(row["tenant_id"], key_id, Role(row["role"]))
+
+
+def sees_platform(principal: Principal) -> bool:
+    """Whether the platform itself is this principal's to see: its processes, and the agents of all
+    tenants. That is an admin of the default tenant, such as the key that `aos up` makes. An admin
+    of another tenant is one there only: tenants never see each other.
+    """
+    return principal.tenant == DEFAULT_TENANT and principal.may(Role.ADMIN)
 
 
 def presented_key(authorization: str | None, own_header: str | None) -> str:

@@ -42,9 +42,13 @@ class EngineDoorbell:
         self._ring("poke_teams")
 
     async def tree(self) -> dict[str, Any]:
-        """The root supervisor's report. Raises an `AosError` if it does not answer."""
-        report: dict[str, Any] = await self._call(actor_name(ROOT), "report")
+        """The root supervisor's report. Raises `NotReady` if it does not answer."""
+        report: dict[str, Any] = await self._ask(ROOT, "report")
         return report
+
+    async def release(self, tenant: str, agent_id: UUID) -> None:
+        """Ask the agents' supervisor. Raises `RequestRefused` for what it refuses."""
+        await self._ask(AGENTS, "release", tenant, str(agent_id))
 
     async def resources(self) -> dict[str, float]:
         """Total resources of all living nodes."""
@@ -55,12 +59,12 @@ class EngineDoorbell:
 
     async def team(self, team_id: UUID) -> dict[str, Any] | None:
         """How a team and its children stand; None if it is not there. Raises `NotReady`."""
-        standing: dict[str, Any] | None = await self._ask("team", str(team_id))
+        standing: dict[str, Any] | None = await self._ask(AGENTS, "team", str(team_id))
         return standing
 
     async def administer(self, team_id: UUID, child: str, verb: str) -> None:
         """Have a child of a team terminated, restarted or released."""
-        await self._ask("administer", str(team_id), child, verb)
+        await self._ask(AGENTS, "administer", str(team_id), child, verb)
 
     async def unusable(self, service: str, args: Mapping[str, Any]) -> str | None:
         """Why a class cannot be a service, found out by a task."""
@@ -99,12 +103,12 @@ class EngineDoorbell:
         except Exception as error:  # Ray is going down around us; what was rung for will be found
             log.warning("the bell is broken", rung=method, args=args, error=repr(error))
 
-    async def _ask(self, method: str, *args: Any) -> Any:
-        """Ask the agents' supervisor. Raises what it raises; `NotReady` if it does not answer."""
+    async def _ask(self, supervisor: str, method: str, *args: Any) -> Any:
+        """Call for somebody who waits: that nobody answers just now is no failure of ours."""
         try:
-            return await self._call(actor_name(AGENTS), method, *args)
+            return await self._call(actor_name(supervisor), method, *args)
         except _NOT_NOW as error:
-            raise NotReady(f"the agents' supervisor does not answer: {error.detail}") from None
+            raise NotReady(f"the supervisor {supervisor}: {error.detail}") from None
 
     async def _call(self, name: str, method: str, *args: Any) -> Any:
         """Call a supervisor; one that was replaced since we last found it is looked up again."""

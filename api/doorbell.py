@@ -24,6 +24,12 @@ class Doorbell(Protocol):
         """The supervision tree. Raises an `AosError` if it cannot be had within two seconds."""
         ...
 
+    async def release(self, tenant: str, agent_id: UUID) -> None:
+        """End an agent's quarantine. Raises the supervisor's `RequestRefused`; another `AosError`
+        if the supervisor cannot be had.
+        """
+        ...
+
     async def resources(self) -> dict[str, float]:
         """Total resources of the cluster. Raises an `AosError` if they cannot be had."""
         ...
@@ -61,6 +67,10 @@ class Unattended:
 
     async def tree(self) -> dict[str, Any]:
         """There is none. Raises `NotReady`."""
+        raise NotReady("no supervisor is attached to this HTTP front")
+
+    async def release(self, tenant: str, agent_id: UUID) -> None:
+        """There is nobody who could. Raises `NotReady`."""
         raise NotReady("no supervisor is attached to this HTTP front")
 
     async def resources(self) -> dict[str, float]:

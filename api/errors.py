@@ -8,7 +8,9 @@ InputError                          EngineError
 ├── RouteNotFound       AOS-1105    AOS-2001 … 2003 are in `auth.py`,
 ├── MethodNotAllowed    AOS-1106    AOS-6102 is in `client/errors.py`.
 ├── TooManyStreams      AOS-1107
-└── RequestRefused      AOS-1108
+├── RequestRefused      AOS-1108
+├── ChildNotFound       AOS-1110    AOS-1109 is in `cli/agents.py`.
+└── NotARunId           AOS-1111
 """
 
 from __future__ import annotations
@@ -79,6 +81,22 @@ class RequestRefused(InputError):
     code = "AOS-1108"
     title = "The request cannot be answered as it was sent."
     next_action = "Correct what the detail names and send the request again."
+
+
+class ChildNotFound(InputError):
+    """No agent of the caller's, and no part of the platform, is called so."""
+
+    code = "AOS-1110"
+    title = "There is no agent and no part of the tree with this name."
+    next_action = "See who there is with `aos tree --all`; agents that are passive: `aos agent ls`."
+
+
+class NotARunId(InputError):
+    """What stands where a run's id belongs is none."""
+
+    code = "AOS-1111"
+    title = "This is not the id of a run."
+    next_action = "List the runs with their ids: `aos runs ls`."
 
 
 class InternalError(EngineError):

@@ -23,10 +23,10 @@ WHERE j.tx >= $1 AND j.tx < $2
 ORDER BY j.tx FETCH FIRST $3 ROWS WITH TIES;
 
 -- settled_restarts
--- Supervision events that are ten minutes old: ids are drawn before they are committed, and no
+-- Supervision events that were written ten minutes ago: ids are drawn before they are committed, no
 -- supervisor's transaction lasts a tenth of that, so nothing can appear among these any more.
 WITH horizon AS (
-    SELECT coalesce(min(event_id) FILTER (WHERE at >= now() - interval '10 minutes') - 1,
+    SELECT coalesce(min(event_id) FILTER (WHERE recorded_at >= now() - interval '10 minutes') - 1,
                     max(event_id), 0) AS last
     FROM supervision_events WHERE event_id > $1
 )

@@ -31,6 +31,14 @@ def parse(cursor: str | None) -> UUID | None:
         raise InvalidCursor(f"{cursor[:100]!r} is not a cursor") from None
 
 
+def parse_number(cursor: str | None) -> int | None:
+    """The last number of the page before. Raises `InvalidCursor`."""
+    last = parse(cursor)
+    if last is not None and last.int >= 2**63:
+        raise InvalidCursor("this cursor is of another list")
+    return None if last is None else last.int
+
+
 def cut(items: Sequence[Item], limit: int) -> tuple[Sequence[Item], Item | None]:
     """A page, and its last item if there is more: fetch one more than the page shall have."""
     page = items[:limit]
@@ -40,3 +48,8 @@ def cut(items: Sequence[Item], limit: int) -> tuple[Sequence[Item], Item | None]
 def cursor_of(item_id: UUID) -> str:
     """The cursor that goes on after this id."""
     return base64.urlsafe_b64encode(item_id.bytes).decode().rstrip("=")
+
+
+def cursor_of_number(number: int) -> str:
+    """The cursor that goes on after this number."""
+    return cursor_of(UUID(int=number))

@@ -63,8 +63,9 @@ def run_view(row: Row, journal: Iterable[Recorded]) -> RunView:
 
 def supervision_event(row: Row) -> SupervisionEvent:
     """What a supervisor did."""
-    shown = {name: row[name] for name in SupervisionEvent.model_fields if name != "id"}
-    return SupervisionEvent(id=row["event_id"], **shown)
+    renamed = {"id": row["event_id"], "tenant": row["tenant_id"]}
+    shown = {name: row[name] for name in SupervisionEvent.model_fields if name not in renamed}
+    return SupervisionEvent(**renamed, **shown)
 
 
 def event_data(recorded: Recorded) -> dict[str, Any]:

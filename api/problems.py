@@ -25,18 +25,20 @@ from ..cluster.telemetry import logger
 from ..supervisors.supervisor import RequestRefused as SupervisorRefused
 from ..supervisors.teams.errors import (
     AgentTaken,
-    ChildNotFound,
     InvalidDeclaration,
     TeamExists,
     TeamNotFound,
     TeamNotRunning,
 )
+from ..supervisors.teams.errors import ChildNotFound as TeamChildNotFound
 from .auth import KeyInvalid, KeyMissing
 from .errors import (
     BodyTooLarge,
+    ChildNotFound,
     InternalError,
     MalformedJson,
     MethodNotAllowed,
+    NotARunId,
     NotReady,
     RequestRefused,
     RouteNotFound,
@@ -51,6 +53,8 @@ STATUS: dict[type[AosError], int] = {
     ValidationFailed: 422,
     BodyTooLarge: 413,
     RouteNotFound: 404,
+    ChildNotFound: 404,
+    NotARunId: 404,
     MethodNotAllowed: 405,
     TooManyStreams: 503,
     AgentNotFound: 404,
@@ -61,7 +65,7 @@ STATUS: dict[type[AosError], int] = {
     AgentTaken: 409,
     TeamExists: 409,
     TeamNotFound: 404,
-    ChildNotFound: 404,
+    TeamChildNotFound: 404,
     TeamNotRunning: 409,
     SupervisorRefused: 409,
     AccessError: 403,
@@ -118,10 +122,9 @@ def problem(error: AosError, status: int, request_id: str) -> dict[str, Any]:
         "retryable": error.retryable,
         "request_id": request_id,
     }
-    if fields := error.context.get("errors"):
-        body["errors"] = fields
-    if why := error.context.get("why"):
-        body["why"] = why
+    for member in ("errors", "why"):
+        if found := error.context.get(member):
+            body[member] = found
     return body
 
 

@@ -4,10 +4,6 @@ SELECT coalesce(v.state, 'passive') AS state, count(*) AS agents
 FROM agents a LEFT JOIN activations v USING (agent_id)
 WHERE a.tenant_id = $1 GROUP BY 1;
 
--- agent_names
--- The tree knows agents by id; people know them by name.
-SELECT agent_id::text AS id, name FROM agents WHERE agent_id = ANY ($1::uuid[]);
-
 -- postgres_version
 -- Which server answers: the cheapest proof that one does.
 SELECT current_setting('server_version') AS version;

@@ -78,7 +78,12 @@ class Settings(BaseSettings):
     """Idle worker processes kept ready: a step that finds none waits half a second for one."""
     agent_parallel_steps: int = Field(default=4, ge=1, le=256)
 
+    skill_memory_mb: int = Field(default=1_024, ge=0)
+    agent_memory_mb: int = Field(default=512, ge=0)
+    memory_budget_mb: int | None = Field(default=None, ge=256)
+
     rescue_interval: float = Field(default=1.0, gt=0)
+    supervision_events_days: int = Field(default=30, ge=1)
     heartbeat_interval: float = Field(default=10.0, gt=0)
     heartbeat_misses: int = Field(default=3, ge=1)
     """So many unanswered heartbeats in a row, and a process is taken to hang, and is ended."""

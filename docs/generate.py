@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import aos
-from aos.actors.agent import EXIT_FENCED, EXIT_TAINTED
+from aos.actors.activation import EXIT_FENCED, EXIT_TAINTED
 from aos.cluster.engine.exits import TABLE, Row
 from aos.cluster.errors import REGISTRY
 from aos.cluster.exits import ExitReason
@@ -72,7 +72,15 @@ SETTINGS: dict[str, str] = {
     "itself.",
     "janitor_interval": "Seconds between two rounds of clearing away processes and leases that "
     "nobody owns. Only what was found in two rounds goes.",
+    "skill_memory_mb": "MiB that an attempt of a skill may allocate, unless the skill declares "
+    "`memory_mb`: the kernel refuses more. 0: no limit.",
+    "agent_memory_mb": "MiB that an agent may allocate beyond what its process had when it became "
+    "that agent: then it ends itself and is restarted. 0: no limit.",
+    "memory_budget_mb": "MiB that the processes of this Ray may hold together, before idle agents "
+    "are made passive (80 %) and the worst process is ended (88 %). Without it: the memory of the "
+    "machine or container, of which everybody uses.",
     "rescue_interval": "Seconds between two looks for unfinished runs that nobody executes.",
+    "supervision_events_days": "How many days the record of what supervisors did is kept.",
     "blob_threshold": "Values over so many bytes are stored by content hash, beside the journal.",
     "private_hosts_allowed": "`host:port` pairs that are not public and may be fetched all the "
     'same; in the environment a JSON list, such as `["127.0.0.1:8900"]`.',
@@ -157,8 +165,8 @@ def configuration_page() -> str:
 
 _EXITS_OPENING = """\
 Why a process of AOS ended. Supervisors decide with these words, and every `ended` event of
-[`GET /api/v1/supervision/events`](http.md) has one as its `reason`, with a `detail` for people.
-They are those of Erlang/OTP where it has one.
+[`GET /api/v1/tree/events`](http.md#supervision-events) has one as its `reason`, with a `detail`
+for people. They are those of Erlang/OTP where it has one.
 
 An *intended* end is not repaired if the child is `transient`; all others are failures.
 """

@@ -49,8 +49,8 @@ class ActiveAgent:
             exit_ = dying.result()
         finally:
             dying.cancel()
-        if exit_.reason is ExitReason.KILLED and (why := await self.host.why()):
-            return Exit(ExitReason.CRASH, why)
+        if exit_.reason is ExitReason.KILLED:
+            return await self.host.why() or exit_
         return exit_
 
     def left(self, exit_: Exit) -> None:
@@ -114,6 +114,16 @@ class Activator:
         except DatabaseUnavailable:
             return True  # an outage is nobody's fault: do not count against the agent
 
+    def epoch_of(self, child: str) -> int | None:
+        """The epoch of a child's last activation, if it is an agent that was activated here and
+        was not made passive since.
+        """
+        try:
+            facts = self._facts.get(UUID(child))
+        except ValueError:
+            return None
+        return None if facts is None else facts.epoch
+
     def forget(self, agent_id: UUID) -> None:
         """The agent was made passive, which raised its epoch: what we know of it is not current."""
         self._facts.pop(agent_id, None)
@@ -132,7 +142,7 @@ class Activator:
             leaves = spec.restart is not Restart.PERMANENT and spec.id != str(agent_id)
             await host.ref.call(
                 "activate", str(agent_id), activation.tenant, activation.epoch, leaves,
-                timeout=_ACTIVATE_SECONDS,
+                facts.name, timeout=_ACTIVATE_SECONDS,
             )  # fmt: skip
         except BaseException:
             host.ref.kill()

@@ -22,6 +22,7 @@ from .state import (
     Phase,
     Refused,
     Released,
+    Report,
     Request,
     RestartChild,
     StartChild,
@@ -158,7 +159,7 @@ def _release(state: State, child: Child) -> Step:
         phase=Phase.WAITING, origin=Origin.RESTARTED, until=None,
         endings=(), failures=0, quarantines=0,
     )  # fmt: skip
-    return with_child(state, free), ()
+    return with_child(state, free), (Report(child.spec.id, "released"),)
 
 
 def _dismiss(state: State, child_id: str) -> Step:

@@ -31,7 +31,7 @@ from .hosts.access import Managers
 from .hosts.store import HostStore
 from .kinds import ByKind
 from .spec import ChildSpec, Restart
-from .state import Released, Report, Restored, Wanted
+from .state import PASSIVE, Released, Report, Restored, Wanted
 from .store import ActivationStore, EventRecorder
 from .supervisor import Supervisor
 from .teams.assembly import TeamCalls, TeamsOfAgents
@@ -61,6 +61,7 @@ class AgentSupervisor(TeamCalls):
         self._outage_at = -float("inf")
         self._again: set[UUID] = set()
         self._leaving: set[UUID] = set()
+        self._showing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> dict[str, Any]:
         """Claim the agents, adopt those alive, and serve. Asking again changes nothing."""
@@ -232,7 +233,7 @@ class AgentSupervisor(TeamCalls):
                 return
             self._activator.forget(agent_id)
             await self._empty(agent)
-            agent.left(Exit(ExitReason.NORMAL, "passive"))
+            agent.left(PASSIVE)
         except AosError as error:
             log.info("not made passive", agent_id=str(agent_id), detail=error.detail)
         finally:
@@ -267,9 +268,12 @@ class AgentSupervisor(TeamCalls):
             await asyncio.sleep(interval)
 
     def _record(self, supervisor: str, report: Report) -> None:
-        self._recorder.record(supervisor, report)
-        if report.kind in ("quarantined", "trial"):
-            self._tasks.append(asyncio.create_task(self._show_quarantine(report)))
+        epoch = self._activator.epoch_of(report.child)
+        self._recorder.record(supervisor, report, epoch=epoch)
+        if report.kind == "quarantined" and supervisor == AGENTS:
+            showing = asyncio.create_task(self._show_quarantine(report))
+            self._showing.add(showing)
+            showing.add_done_callback(self._showing.discard)
 
     async def _show_quarantine(self, report: Report) -> None:
         """For people to see, and for a successor of ours; this process holds to it either way."""
@@ -279,5 +283,5 @@ class AgentSupervisor(TeamCalls):
             until = datetime.now(UTC) + report.delay
             times = 0 if child is None else child.quarantines
             await self._store.quarantine(agent_id, until, times)
-        except (AosError, ValueError) as error:
-            log.warning("a quarantine is not shown", child=report.child, error=repr(error))
+        except (AosError, ValueError) as error:  # a team has no row to show it in
+            log.info("a quarantine is not shown", child=report.child, error=repr(error))

@@ -53,7 +53,7 @@ class Janitor:
         self,
         store: HostStore,
         settings: Settings,
-        trim: Callable[[], Awaitable[None]],
+        trim: Callable[[], Awaitable[object]],
     ) -> None:
         self.swept = 0
         self._store = store

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from ..cluster.engine import call_self
@@ -19,10 +21,10 @@ from .hosts.store import HostStore
 from .janitor import Janitor
 from .nested import NestedSupervisor
 from .services import Service
-from .spec import ChildSpec
+from .spec import ChildSpec, ChildType
 from .store import EventRecorder
 from .supervisor import Supervisor
-from .tree import HOSTS, JANITOR, NODES, hosts, root
+from .tree import HOSTS, JANITOR, NODES, ROOT, hosts, root
 
 _EXIT_GAVE_UP = 72
 
@@ -35,7 +37,8 @@ class RootStarter:
     def __init__(self, settings: Settings, recorder: EventRecorder, database: Database) -> None:
         self._recorder = recorder
         self._actors = ActorStarter(patience(settings))
-        self._janitor = Janitor(HostStore(database), settings, recorder.trim)
+        kept = timedelta(days=settings.supervision_events_days)
+        self._janitor = Janitor(HostStore(database), settings, partial(recorder.trim, kept))
         self._hosts: Supervisor[Any] | None = None
 
     async def start(self, spec: ChildSpec) -> Running:
@@ -85,10 +88,12 @@ class RootSupervisor:
     async def report(self) -> dict[str, Any]:
         """The tree."""
         return {
-            "id": "root",
+            "id": ROOT,
             "kind": "supervisor",
+            "type": ChildType.SUPERVISOR.value,
             "pid": os.getpid(),
             "state": "running",
+            "since": self._since.isoformat(),
             "children": await self._supervisor.describe(),
         }
 
@@ -104,6 +109,7 @@ class RootSupervisor:
             task.cancel()
 
     async def _begin(self) -> None:
+        self._since = datetime.now(UTC)
         settings = load()
         logs = settings.home / "logs"
         logs.mkdir(parents=True, exist_ok=True)

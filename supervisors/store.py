@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from ..actors.roster import AgentNotFound
-from ..cluster.errors import SupervisionError
+from ..cluster.errors import StorageError, SupervisionError
 from ..cluster.postgres import Database, DatabaseUnavailable, Queries, Row
 from ..cluster.telemetry import logger
 from ..skills.contracts import Dedicated
@@ -18,7 +21,7 @@ from .state import Report
 QUERIES = Queries.load(Path(__file__).with_name("supervision.sql"))
 
 _RECORD_PAUSE = 0.2
-_KEEP_EVENTS = timedelta(days=30)
+_TRIM_AT_ONCE = 10_000
 
 log = logger(__name__)
 
@@ -132,22 +135,43 @@ class ActivationStore:
         await self._database.execute(QUERIES.make_partitions)
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A report that waits to be written; `at` is of the monotonic clock."""
+
+    at: float
+    supervisor: str
+    report: Report
+    tenant: str | None
+    epoch: int | None
+
+
 class EventRecorder:
     """Writes reports to `supervision_events` in the background: deciding never waits for Postgres,
     and what happened while it was away is written when it is back.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, now: Callable[[], float] = time.monotonic) -> None:
         self._database = database
-        self._queue: asyncio.Queue[tuple[str, Report]] = asyncio.Queue()
+        self._now = now
+        self._queue: asyncio.Queue[_Taken] = asyncio.Queue()
 
-    def record(self, supervisor: str, report: Report) -> None:
-        """Take a report. Never blocks."""
+    def record(
+        self,
+        supervisor: str,
+        report: Report,
+        *,
+        tenant: str | None = None,
+        epoch: int | None = None,
+    ) -> None:
+        """Take a report. Never blocks. If the child is an agent's id, its tenant is looked up; so
+        is its epoch as of the writing, if it is not given.
+        """
         log.info(
             report.kind, supervisor=supervisor, child=report.child, reason=report.reason,
             detail=report.detail, delay_s=report.delay.total_seconds(),
         )  # fmt: skip
-        self._queue.put_nowait((supervisor, report))
+        self._queue.put_nowait(_Taken(self._now(), supervisor, report, tenant, epoch))
 
     async def run(self) -> None:
         """Write for ever."""
@@ -157,32 +181,68 @@ class EventRecorder:
                 batch.append(self._queue.get_nowait())
             await self._write(batch)
 
-    async def trim(self) -> None:
-        """Forget events older than a month."""
-        await self._database.execute(QUERIES.trim_events, _KEEP_EVENTS)
+    async def trim(self, older_than: timedelta) -> int:
+        """Remove events that are older, at least a day; how many there were."""
+        removed = 0
+        while True:
+            trimmed = await self._database.fetch_value(
+                QUERIES.trim_events, older_than, _TRIM_AT_ONCE
+            )
+            removed += trimmed
+            if trimmed < _TRIM_AT_ONCE:
+                return removed
 
-    async def _write(self, batch: list[tuple[str, Report]]) -> None:
-        columns = (
-            [None] * len(batch),
-            [supervisor for supervisor, _ in batch],
-            [report.child for _, report in batch],
-            [None] * len(batch),
-            [report.kind for _, report in batch],
-            [report.reason for _, report in batch],
-            [report.detail for _, report in batch],
-            [round(report.delay.total_seconds() * 1000) for _, report in batch],
-        )
+    async def _write(self, batch: list[_Taken]) -> None:
         while True:
             try:
-                await self._database.execute(QUERIES.record_events, *columns)
+                await self._database.execute(QUERIES.record_events, *_columns(batch, self._now()))
                 return
             except DatabaseUnavailable as error:
                 # An answer that was lost may have been a commit: better one row short than twice.
                 if error.context.get("ambiguous"):
                     return
                 await asyncio.sleep(_RECORD_PAUSE)
+            except StorageError as error:  # the log has them; those to come must be written
+                log.error("events are not recorded", events=len(batch), detail=error.detail)
+                return
 
 
-async def recent_events(database: Database, child: str | None, limit: int) -> list[Row]:
-    """The newest supervision events, of one child or of all."""
-    return await database.fetch(QUERIES.recent_events, child, limit)
+def _columns(batch: list[_Taken], now: float) -> tuple[list[Any], ...]:
+    reports = [taken.report for taken in batch]
+    return (
+        [now - taken.at for taken in batch],
+        [taken.tenant for taken in batch],
+        [taken.supervisor for taken in batch],
+        [report.child for report in reports],
+        [taken.epoch for taken in batch],
+        [report.kind for report in reports],
+        [report.reason for report in reports],
+        [_storable(report.detail) for report in reports],
+        [round(report.delay.total_seconds() * 1000) for report in reports],
+    )
+
+
+def _storable(text: str) -> str:
+    """Details may quote anything, and Postgres takes neither NUL nor lone surrogates."""
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events: of one tenant's agents (None: all there are), of one child, of one kind, since
+    an instant, before an event.
+    """
+
+    tenant: str | None
+    child: str | None = None
+    kind: str | None = None
+    since: datetime | None = None
+    before: int | None = None
+
+
+async def events_page(database: Database, wanted: EventFilter, limit: int) -> list[Row]:
+    """Supervision events, the newest first, with the names of the agents that they are about."""
+    return await database.fetch(
+        QUERIES.events_page,
+        wanted.tenant, wanted.child, wanted.kind, wanted.since, wanted.before, limit,
+    )  # fmt: skip

@@ -41,9 +41,11 @@ RETURNING epoch;
 
 -- quarantine
 -- The circuit is open: nobody activates this agent before the given instant.
-UPDATE activations
-SET state = 'quarantined', host = NULL, pid = NULL, quarantined_until = $2, failures = $3
-WHERE agent_id = $1;
+-- Also for an agent that has never been active.
+INSERT INTO activations (agent_id, tenant_id, epoch, state, quarantined_until, failures)
+SELECT agent_id, tenant_id, 0, 'quarantined', $2, $3 FROM agents WHERE agent_id = $1
+ON CONFLICT (agent_id) DO UPDATE
+SET state = 'quarantined', host = NULL, pid = NULL, quarantined_until = $2, failures = $3;
 
 -- quarantined_agents
 -- What a new supervisor process must hold to.
@@ -65,19 +67,46 @@ WHERE r.finished_at IS NULL AND (v.quarantined_until IS NULL OR v.quarantined_un
 GROUP BY r.agent_id;
 
 -- record_events
--- What supervisors did and why, in one statement for all that has gathered.
-INSERT INTO supervision_events (tenant_id, supervisor, child, epoch, kind, reason, detail, delay_ms)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[],
-                     $7::text[], $8::int[]);
+-- What supervisors did and why, in one statement for all that has gathered, in its order. Whose
+-- agent it was about is looked up here; its epoch too, unless the supervisor knew it. Ages are
+-- seconds since it happened, so that the only clock is Postgres's.
+INSERT INTO supervision_events
+    (at, tenant_id, supervisor, child, epoch, kind, reason, detail, delay_ms)
+SELECT clock_timestamp() - make_interval(secs => e.age), coalesce(e.tenant_id, a.tenant_id),
+       e.supervisor, e.child, coalesce(e.epoch, v.epoch), e.kind, e.reason, e.detail, e.delay_ms
+FROM unnest($1::float8[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[],
+            $8::text[], $9::int[])
+     WITH ORDINALITY
+     AS e (age, tenant_id, supervisor, child, epoch, kind, reason, detail, delay_ms, place)
+LEFT JOIN agents a ON a.agent_id = agent_id_of(e.child)
+LEFT JOIN activations v ON v.agent_id = a.agent_id
+ORDER BY e.place;
 
--- recent_events
--- The newest first: why something was restarted, or is not.
-SELECT * FROM supervision_events
-WHERE ($1::text IS NULL OR child = $1) ORDER BY event_id DESC LIMIT $2;
+-- events_page
+-- The newest first: why something was restarted, or is not. A tenant of null sees everybody's.
+SELECT e.event_id, e.at, e.tenant_id, e.supervisor, e.child, a.name, e.epoch, e.kind, e.reason,
+       e.detail, e.delay_ms
+FROM supervision_events e LEFT JOIN agents a ON a.agent_id = agent_id_of(e.child)
+WHERE ($1::text IS NULL OR e.tenant_id = $1) AND ($2::text IS NULL OR e.child = $2)
+  AND ($3::text IS NULL OR e.kind = $3) AND ($4::timestamptz IS NULL OR e.at >= $4)
+  AND ($5::bigint IS NULL OR e.event_id < $5)
+ORDER BY e.event_id DESC LIMIT $6;
 
 -- trim_events
--- What happened long ago.
-DELETE FROM supervision_events WHERE at < now() - $1::interval;
+-- The oldest rows up to the first that is young enough: found by the primary key, whatever the size
+-- of the table. The trigger refuses whoever reaches for the last day.
+WITH old AS (
+    SELECT event_id FROM supervision_events
+    WHERE event_id < coalesce(
+        (SELECT event_id FROM supervision_events WHERE recorded_at >= now() - $1::interval
+         ORDER BY event_id LIMIT 1),
+        9223372036854775807)
+    ORDER BY event_id LIMIT $2
+), trimmed AS (
+    DELETE FROM supervision_events USING old WHERE supervision_events.event_id = old.event_id
+    RETURNING 1
+)
+SELECT count(*) FROM trimmed;
 
 -- make_partitions
 -- The current week and the next four: the default partitions stay empty.

@@ -145,6 +145,8 @@ class Supervisor(Generic[R]):
             "restart": child.spec.restart.value,
             "restarts": child.restarts,
         }
+        if child.running_since is not None:
+            about["since"] = child.running_since.isoformat()
         if child.until is not None:
             about["until"] = child.until.isoformat()
         if child.waits_for:

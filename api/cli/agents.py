@@ -98,6 +98,22 @@ def show(agent: str, /, *, json: Json = False) -> int:
     return 0
 
 
+def release(agent: str, /, *, json: Json = False) -> int:
+    """End an agent's quarantine by hand: it is tried again as soon as it has a run.
+
+    Parameters
+    ----------
+    agent
+        Its name or its id.
+    json
+        Print JSON.
+    """
+    with AosClient() as aos:
+        found = aos.agents.release(agent)
+    show_value(found, render.render_released(found), json=json)
+    return 0
+
+
 def _profile(file: Path | None, given: dict[str, Any]) -> AgentProfile:
     try:
         if file is None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
 from ..client.models import (
     AgentPage,
@@ -18,11 +17,13 @@ from ..client.models import (
     RunView,
     StatusView,
     StepView,
+    TreeNode,
 )
 from .event_lines import STATUS_STYLES, event_line
 from .tables import facts as _facts
 from .tables import page as _page
 from .tables import table as _table
+from .tree_view import render_tree
 from .words import duration, moment, money, one_line, plain, value
 
 __all__ = [
@@ -31,10 +32,14 @@ __all__ = [
     "render_accepted",
     "render_agent",
     "render_agents",
+    "render_released",
     "render_run",
     "render_runs",
     "render_status",
 ]
+
+_AGENTS_SHOWN = 10
+"""The status says how things stand at large; the tree has them all."""
 
 _STEP_STYLES = {
     "succeeded": "green",
@@ -111,11 +116,17 @@ def render_agent(agent: AgentView) -> RenderableType:
         "permissions": ", ".join(profile.permissions) or "none",
         "limits": f"{profile.limits.max_steps} steps, {profile.limits.max_rounds} rounds, "
         f"{profile.limits.run_timeout_s:g} s",
-        "state": agent.state + (f", process {agent.pid}" if agent.pid else ""),
+        "state": _state(agent),
         "epoch": str(agent.epoch),
         "created": moment(agent.created_at),
     }
     return Group(Text(agent.name, "bold"), _facts(rows))
+
+
+def render_released(agent: AgentView) -> RenderableType:
+    """That an agent may be activated again, and where to see how it goes."""
+    released = Text.assemble("agent ", (agent.name, "bold"), " is released")
+    return Group(released, Text(f"next: aos tree events {agent.name}", "dim"))
 
 
 def render_status(status: StatusView, url: str) -> RenderableType:
@@ -133,7 +144,9 @@ def render_status(status: StatusView, url: str) -> RenderableType:
     parts: list[RenderableType] = [Text(f"AOS {status.version} · {status.instance}", "bold")]
     parts.append(_facts(rows))
     if status.tree is not None:
-        parts += ["", _tree(status.tree)]
+        now = datetime.now(UTC)
+        parts += ["", render_tree(TreeNode.model_validate(status.tree), now, _AGENTS_SHOWN)]
+        parts.append(Text("more: aos tree, aos tree --watch, aos tree events", "dim"))
     parts += [Text(f"problem: {problem}", "yellow") for problem in status.problems]
     return Group(*parts)
 
@@ -175,24 +188,10 @@ def _consumed(run: RunView) -> Text:
     return Text(text, "dim")
 
 
-def _tree(root: dict[str, Any]) -> Tree:
-    tree = Tree(_node(root))
-    for child in root.get("children", ()):
-        tree.add(_tree(child))
-    return tree
-
-
-def _node(node: dict[str, Any]) -> Text:
-    name = str(node.get("name") or node.get("id") or node.get("supervisor") or "?")
-    state = str(node.get("state", ""))
-    text = Text.assemble((name, "bold"), "  ", (state, "green" if state == "running" else "yellow"))
-    if node.get("pid"):
-        text.append(f"  process {node['pid']}", "dim")
-    if node.get("restarts"):
-        text.append(f"  {node['restarts']} restarts", "yellow")
-    if node.get("unreachable"):
-        text.append(f"  {one_line(str(node['unreachable']))}", "red")
-    return text
+def _state(agent: AgentView) -> str:
+    if agent.state == "quarantined" and agent.quarantined_until is not None:
+        return f"quarantined until {moment(agent.quarantined_until)}: aos tree events {agent.name}"
+    return agent.state + (f", process {agent.pid}" if agent.pid else "")
 
 
 def _skills(agent: AgentView) -> str:

@@ -20,7 +20,16 @@ from .errors import ApiError, NoCredentials, NotRunning
 
 if TYPE_CHECKING:
     from .asynchronous import AsyncAosClient
-    from .models import AgentView, RunEvent, RunSummary, RunView, StatusView, SupervisionEvent
+    from .models import (
+        AgentView,
+        EventPage,
+        RunEvent,
+        RunSummary,
+        RunView,
+        StatusView,
+        SupervisionEvent,
+        TreeNode,
+    )
     from .synchronous import AosClient
     from .team_models import TeamChildView, TeamSummary, TeamView
 
@@ -29,6 +38,7 @@ _LATER = {
     "AosClient": ".synchronous",
     "AsyncAosClient": ".asynchronous",
     "AgentView": ".models",
+    "EventPage": ".models",
     "RunEvent": ".models",
     "RunSummary": ".models",
     "RunView": ".models",
@@ -37,6 +47,7 @@ _LATER = {
     "TeamChildView": ".team_models",
     "TeamSummary": ".team_models",
     "TeamView": ".team_models",
+    "TreeNode": ".models",
 }
 
 __all__ = [
@@ -44,6 +55,7 @@ __all__ = [
     "AosClient",
     "ApiError",
     "AsyncAosClient",
+    "EventPage",
     "NoCredentials",
     "NotRunning",
     "RunEvent",
@@ -54,6 +66,7 @@ __all__ = [
     "TeamChildView",
     "TeamSummary",
     "TeamView",
+    "TreeNode",
 ]
 
 

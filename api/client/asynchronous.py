@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from datetime import datetime
 from typing import Self
 from uuid import UUID
 
@@ -16,7 +17,17 @@ from . import calls
 from .calls import Call, Result
 from .config import find_target, is_local
 from .errors import ApiError, NotRunning
-from .models import AgentPage, AgentView, RunEvent, RunPage, RunView, StatusView, SupervisionEvent
+from .models import (
+    AgentPage,
+    AgentView,
+    EventPage,
+    RunEvent,
+    RunPage,
+    RunView,
+    StatusView,
+    SupervisionEvent,
+    TreeNode,
+)
 from .sse import Decoder
 from .stream import LOST, Following
 from .teams import AsyncTeams
@@ -62,11 +73,29 @@ class AsyncAosClient:
         """The supervision tree, agents, runs and resources at this moment."""
         return await self.send(calls.get_status())
 
+    async def tree(self) -> TreeNode:
+        """The living supervision tree, as far as the key may see it."""
+        return await self.send(calls.get_tree())
+
+    async def tree_events(
+        self,
+        *,
+        child: UUID | str | None = None,
+        kind: str | None = None,
+        since: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> EventPage:
+        """A page of what supervisors did and why, newest first; with `child` (an agent's name or
+        id, or a part's name) also the answer in words.
+        """
+        return await self.send(calls.list_events(child, kind, since, cursor, limit))
+
     async def supervision_events(
         self, *, child: UUID | str | None = None, limit: int = 100
     ) -> list[SupervisionEvent]:
-        """What supervisors did and why, newest first: of all, or of one child (an agent's id)."""
-        return (await self.send(calls.list_supervision(child, limit))).items
+        """The newest things that supervisors did, newest first: of all, or of one child."""
+        return (await self.tree_events(child=child, limit=limit)).items
 
     async def send(self, call: Call[Result]) -> Result:
         """Make a call, again after a retryable refusal. Raises `ApiError`, `NotRunning`."""
@@ -113,6 +142,10 @@ class _Agents:
     async def get(self, id_or_name: UUID | str) -> AgentView:
         """One agent."""
         return await self._client.send(calls.get_agent(id_or_name))
+
+    async def release(self, id_or_name: UUID | str) -> AgentView:
+        """End an agent's quarantine now. Raises `ApiError` with AOS-4102 if there is none."""
+        return await self._client.send(calls.release_agent(id_or_name))
 
     async def list(self, *, cursor: str | None = None, limit: int = 50) -> AgentPage:
         """A page of agents, oldest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID, uuid4
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 
 from ...skills.contracts import AgentProfile
 from .errors import ApiError, NotRunning
-from .models import AgentPage, AgentView, RunPage, RunView, StatusView, SupervisionEvents
+from .models import AgentPage, AgentView, EventPage, RunPage, RunView, StatusView, TreeNode
 
 Result = TypeVar("Result", bound=BaseModel)
 
@@ -67,6 +68,11 @@ def list_agents(cursor: str | None, limit: int) -> Call[AgentPage]:
     return Call(AgentPage, "GET", "/api/v1/agents", {"cursor": cursor, "limit": limit})
 
 
+def release_agent(id_or_name: UUID | str) -> Call[AgentView]:
+    """End an agent's quarantine. Repeated, it is refused with AOS-4102: there is none any more."""
+    return Call(AgentView, "POST", f"/api/v1/agents/{id_or_name}/release")
+
+
 def create_run(agent: UUID | str, goal: str, priority: int, key: str | None) -> Call[RunView]:
     """Submit a goal; without a key of the caller's it gets one of its own."""
     return Call(
@@ -101,10 +107,27 @@ def get_status() -> Call[StatusView]:
     return Call(StatusView, "GET", "/api/v1/status")
 
 
-def list_supervision(child: UUID | str | None, limit: int) -> Call[SupervisionEvents]:
+def get_tree() -> Call[TreeNode]:
+    """The living supervision tree."""
+    return Call(TreeNode, "GET", "/api/v1/tree")
+
+
+def list_events(
+    child: UUID | str | None = None,
+    kind: str | None = None,
+    since: datetime | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Call[EventPage]:
     """What supervisors did."""
-    params = {"child": str(child) if child else None, "limit": limit}
-    return Call(SupervisionEvents, "GET", "/api/v1/supervision/events", params)
+    params = {
+        "child": str(child) if child else None,
+        "kind": kind,
+        "since": since.isoformat() if since else None,
+        "cursor": cursor,
+        "limit": limit,
+    }
+    return Call(EventPage, "GET", "/api/v1/tree/events", params)
 
 
 def check(response: httpx.Response) -> httpx.Response:

@@ -5,6 +5,7 @@ Pure, and tolerant: an older client ignores fields that a newer server adds.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -149,25 +150,77 @@ class RunRequest(BaseModel):
 
 
 class SupervisionEvent(Shape):
-    """Something that a supervisor did, and why. `child`: an agent's id, or the name of a part.
+    """Something that a supervisor decided, and why. `child`: an agent's id, or the name of a part;
+    `name`: the agent's. `epoch`: the agent's at that moment. `delay_ms`: how long what was decided
+    waits, such as a restart, or lasts, such as a quarantine.
 
-    `kind`: started, ended, restarting, quarantined or gave_up.
+    `kind`: started, ended, restarting, quarantined, trial, pending, … `reason` is that
+    of the end, in OTP's words: crash, killed, shutdown, start_error, …
     """
 
     id: int
     at: datetime
+    tenant: str | None = None
     supervisor: str
     child: str
+    name: str | None = None
+    epoch: int | None = None
     kind: str
     reason: str
     detail: str
     delay_ms: int
 
 
-class SupervisionEvents(Shape):
-    """What supervisors did, newest first."""
+class EventPage(Shape):
+    """What supervisors did, newest first. `next_cursor` is null on the last page. `why`, on the
+    first page of one child's: why it was restarted, or is not, in words.
+    """
 
     items: list[SupervisionEvent]
+    next_cursor: str | None
+    why: str | None = None
+
+
+class TreeNode(BaseModel):
+    """A member of the supervision tree, and its children. What else it tells of itself, such as the
+    warm processes of a host manager, is kept as it is.
+
+    `state`: waiting, starting, running, stopping, stopped or quarantined. `type`: worker or
+    supervisor. `restart`: permanent, transient or temporary. `since`: it runs since then. `until`:
+    it waits, or is quarantined, until then. `waits_for`: what no machine has.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    id: str
+    agent_id: str | None = None
+    name: str | None = None
+    tenant: str | None = None
+    kind: str | None = None
+    type: str | None = None
+    state: str = ""
+    pid: int | None = None
+    epoch: int | None = None
+    restart: str | None = None
+    restarts: int = 0
+    since: datetime | None = None
+    until: datetime | None = None
+    waits_for: str | None = None
+    unreachable: str | None = None
+    children: list[TreeNode] = Field(default_factory=list["TreeNode"])
+
+    @property
+    def title(self) -> str:
+        """What people call it; of an agent that is a team's member also its place there."""
+        if self.name and self.agent_id not in (None, self.id):
+            return f"{self.id} ({self.name})"
+        return self.name or self.id
+
+    def walk(self) -> Iterator[TreeNode]:
+        """The node itself, and all below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
 
 
 class StatusView(Shape):

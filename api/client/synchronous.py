@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Self
 from uuid import UUID
 
@@ -15,7 +16,17 @@ from . import calls
 from .calls import Call, Result
 from .config import find_target, is_local
 from .errors import ApiError, NotRunning
-from .models import AgentPage, AgentView, RunEvent, RunPage, RunView, StatusView, SupervisionEvent
+from .models import (
+    AgentPage,
+    AgentView,
+    EventPage,
+    RunEvent,
+    RunPage,
+    RunView,
+    StatusView,
+    SupervisionEvent,
+    TreeNode,
+)
 from .sse import Decoder
 from .stream import LOST, Following
 from .teams import Teams
@@ -61,11 +72,29 @@ class AosClient:
         """The supervision tree, agents, runs and resources at this moment."""
         return self.send(calls.get_status())
 
+    def tree(self) -> TreeNode:
+        """The living supervision tree, as far as the key may see it."""
+        return self.send(calls.get_tree())
+
+    def tree_events(
+        self,
+        *,
+        child: UUID | str | None = None,
+        kind: str | None = None,
+        since: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> EventPage:
+        """A page of what supervisors did and why, newest first; with `child` (an agent's name or
+        id, or a part's name) also the answer in words.
+        """
+        return self.send(calls.list_events(child, kind, since, cursor, limit))
+
     def supervision_events(
         self, *, child: UUID | str | None = None, limit: int = 100
     ) -> list[SupervisionEvent]:
-        """What supervisors did and why, newest first: of all, or of one child (an agent's id)."""
-        return self.send(calls.list_supervision(child, limit)).items
+        """The newest things that supervisors did, newest first: of all, or of one child."""
+        return self.tree_events(child=child, limit=limit).items
 
     def send(self, call: Call[Result]) -> Result:
         """Make a call, again after a retryable refusal. Raises `ApiError`, `NotRunning`."""
@@ -112,6 +141,10 @@ class _Agents:
     def get(self, id_or_name: UUID | str) -> AgentView:
         """One agent."""
         return self._client.send(calls.get_agent(id_or_name))
+
+    def release(self, id_or_name: UUID | str) -> AgentView:
+        """End an agent's quarantine now. Raises `ApiError` with AOS-4102 if there is none."""
+        return self._client.send(calls.release_agent(id_or_name))
 
     def list(self, *, cursor: str | None = None, limit: int = 50) -> AgentPage:
         """A page of agents, oldest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from ...skills.contracts import AgentProfile
+from ...supervisors.supervisor import RequestRefused as SupervisorRefuses
 from .. import pages
 from ..client.models import AgentPage, AgentView
 from ..present import agent_view
@@ -34,6 +35,21 @@ async def page(
         items=[agent_view(agent) for agent in shown],
         next_cursor=pages.cursor_of(last.agent_id) if last else None,
     )
+
+
+@router.post("/{id_or_name}/release", status_code=202)
+async def release(id_or_name: str, door: Door, caller: Writer) -> AgentView:
+    """End an agent's quarantine now: it is activated as soon as it has a run."""
+    agent = await door.agents.find(caller.tenant, id_or_name)
+    try:
+        await door.doorbell.release(caller.tenant, agent.agent_id)
+    except SupervisorRefuses as refusal:
+        if refusal.context.get("why") == "not_found" and agent.state != "quarantined":
+            # To its supervisor an agent that is passive is nobody.
+            detail = f"not_quarantined: {agent.profile.name} is {agent.state}"
+            raise SupervisorRefuses(detail, why="not_quarantined") from None
+        raise
+    return agent_view(await door.agents.find(caller.tenant, agent.agent_id))
 
 
 @router.get("/{id_or_name}")

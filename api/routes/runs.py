@@ -8,6 +8,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Response
+from fastapi import Path as PathParameter
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from ...actors.roster import RegisteredAgent, planner_of
@@ -19,6 +20,7 @@ from ...cluster.settings import Settings
 from ...skills.contracts import JsonValue
 from .. import pages
 from ..client.models import RunPage, RunRequest, RunView
+from ..errors import NotARunId
 from ..follow import Watch
 from ..present import event_data, run_summary
 from ..services import BEARER, Caller, Door, Writer
@@ -37,6 +39,20 @@ IdempotencyKey = Annotated[
 LastEventId = Annotated[
     int, Header(alias="Last-Event-ID", ge=0, description="Go on after this sequence number.")
 ]
+
+
+def _run_id(
+    run_id: Annotated[str, PathParameter(json_schema_extra={"format": "uuid"})],
+) -> UUID:
+    """The id in the path. Raises `NotARunId`."""
+    try:
+        return UUID(run_id)
+    except ValueError:
+        raise NotARunId(f"{run_id[:100]!r} is not the id of a run") from None
+
+
+RunId = Annotated[UUID, Depends(_run_id)]
+"""Which run a path is about."""
 
 
 @router.post("", status_code=202)
@@ -83,24 +99,24 @@ async def page(
 
 
 @router.get("/{run_id}")
-async def show(run_id: UUID, door: Door, caller: Caller) -> RunView:
+async def show(run_id: RunId, door: Door, caller: Caller) -> RunView:
     """One run with its steps and, once it is there, its answer."""
     return await door.run_view(caller.tenant, run_id)
 
 
 @router.get("/{run_id}/values/{digest}")
-async def value(run_id: UUID, digest: str, door: Door, caller: Caller) -> JsonValue:
+async def value(run_id: RunId, digest: str, door: Door, caller: Caller) -> JsonValue:
     """A value that was too large for its event, by the content hash that the event gives."""
     return await door.runs.blob(caller.tenant, run_id, digest)
 
 
-async def _watch(run_id: UUID, door: Door) -> AsyncGenerator[Watch]:
+async def _watch(run_id: RunId, door: Door) -> AsyncGenerator[Watch]:
     with door.follower.slot(run_id) as watch:
         yield watch
 
 
 async def _place(
-    run_id: UUID, door: Door, caller: Caller, last_event_id: LastEventId = 0
+    run_id: RunId, door: Door, caller: Caller, last_event_id: LastEventId = 0
 ) -> tuple[int, bool]:
     """After which event to go on, and whether there is anything to come. Raises `RunNotFound`."""
     row = await door.runs.read(caller.tenant, run_id)
@@ -110,7 +126,7 @@ async def _place(
 
 @router.get("/{run_id}/events", response_class=EventSourceResponse)
 async def events(
-    run_id: UUID,
+    run_id: RunId,
     door: Door,
     caller: Caller,
     place: Annotated[tuple[int, bool], Depends(_place)],

@@ -59,4 +59,4 @@ async def metrics(door: Door, caller: Caller) -> Response:
 @router.get("/api/v1/status", dependencies=[BEARER])
 async def status(door: Door, caller: Caller) -> StatusView:
     """The supervision tree, agents, runs and resources at this moment."""
-    return await gathering.status(door, caller.tenant)
+    return await gathering.status(door, caller)

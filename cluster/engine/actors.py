@@ -201,8 +201,12 @@ def _remote_class(path: str) -> Any:
     )
 
 
-def call_self(method: str) -> None:
-    """From an actor's `__init__`: have one of its own methods run once it is constructed. The only
-    way for an actor that Ray brought back to begin by itself.
+def call_self(method: str, *, name: str | None = None) -> None:
+    """From within an actor: have one of its own methods run; from `__init__` once it is
+    constructed, which is the only way for an actor that Ray brought back to begin by itself.
+
+    `name`: what Ray's views show of the call instead of class and method, until it is answered or
+    the process ends. A call of somebody else's would stay in them if that one died first.
     """
-    getattr(ray.get_runtime_context().current_actor, method).remote()
+    options = {"name": name} if name is not None else {}
+    getattr(ray.get_runtime_context().current_actor, method).options(**options).remote()

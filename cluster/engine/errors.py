@@ -29,7 +29,7 @@ class ActorGone(EngineError):
 
     code = "AOS-6003"
     title = "The process that was called has ended."
-    next_action = "Nothing: its supervisor restarts it. Watch with `aos status`."
+    next_action = "Nothing: its supervisor restarts it. Watch with `aos tree --watch`."
     retryable = True
     blame = Blame.PLATFORM
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 import shlex
 import subprocess
@@ -16,12 +17,20 @@ from types import ModuleType
 import pytest
 from cyclopts import CycloptsError, MissingArgumentError, UnknownOptionError
 from starlette.routing import Route
+<<<<<<< HEAD
 from tests.support.running import RunningAos, eventually
+=======
+from tests.support.running import RunningAos, eventually, kill
+>>>>>>> main
 
 from aos.actors.runs.events import KINDS
 from aos.actors.runs.tallies import FAMILIES
 from aos.api.cli.main import app
+<<<<<<< HEAD
 from aos.api.client import ApiError, TeamView
+=======
+from aos.api.client import ApiError
+>>>>>>> main
 from aos.api.metrics import RESTARTS
 from aos.api.routes import agents, runs, supervision, system, teams
 from aos.cluster.settings import Settings
@@ -127,13 +136,19 @@ def anchors(page: Path) -> set[str]:
 
 
 PYTHON = list(blocks("python"))
+ON_AOS = [
+    (place, language, text)
+    for language, marker in (("python", "aos"), ("bash", "run"))
+    for place, more, text in blocks(language)
+    if more == marker
+]
 COMMANDS = list(commands())
 MENTIONS = list(mentions())
 
 
 @pytest.mark.parametrize(("more", "text"), [b[1:] for b in PYTHON], ids=[b[0] for b in PYTHON])
 def test_python_compiles_and_what_is_marked_runs(more: str, text: str) -> None:
-    assert more in ("", "run"), f"unknown marker {more!r}"
+    assert more in ("", "run", "aos"), f"unknown marker {more!r}"
     code = compile(text, "<documentation>", "exec")
     if more == "run":
         exec(code, {"__name__": "documentation"})  # noqa: S102 - our own pages
@@ -222,7 +237,11 @@ def test_the_reference_names_all_commands_and_options() -> None:
     paths = [[name] for name in app if not name.startswith("-")]
     paths += [["agent", verb] for verb in app["agent"] if not verb.startswith("-")]
     paths += [["runs", verb] for verb in app["runs"] if not verb.startswith("-")]
+<<<<<<< HEAD
     paths += [["team", verb] for verb in app["team"] if not verb.startswith("-")]
+=======
+    paths += [["tree", verb] for verb in app["tree"] if not verb.startswith("-")]
+>>>>>>> main
     for path in paths:
         assert f"aos {' '.join(path)}" in page, path
         command = app
@@ -363,6 +382,47 @@ def test_the_first_agent_gets_its_answer(aos: RunningAos) -> None:
     assert done.returncode == 0, done.stderr
     assert "event: run_finished" in done.stdout
     assert "Harbour Observatory" in done.stdout
+
+
+@pytest.fixture
+def researcher(aos: RunningAos) -> None:
+    """The agent that the pages speak of: it was active, and was killed."""
+    with suppress(ApiError):  # of an earlier test
+        profile = {"name": "researcher", "planner": OFFLINE}
+        aos.client.agents.create(AgentProfile.model_validate(profile))
+    goal = f"Fetch {aos.site.url('/slow/docs')}, extract the headings and summarise them"
+    run = aos.client.runs.create("researcher", goal)
+    eventually(lambda: aos.client.agents.get("researcher").pid is not None)
+    pid = aos.client.agents.get("researcher").pid
+    assert pid is not None
+    kill(pid)
+    aos.client.runs.wait(run.id, timeout=60)
+
+
+@pytest.mark.usefixtures("researcher")
+@pytest.mark.parametrize(("language", "text"), [b[1:] for b in ON_AOS], ids=[b[0] for b in ON_AOS])
+def test_what_is_marked_runs_on_aos(aos: RunningAos, language: str, text: str) -> None:
+    cli = ["-m", "aos.api.cli.main"]
+    calls = [["-c", text]] if language == "python" else [[*cli, *words] for words in lines_of(text)]
+    for arguments in calls:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            env={**os.environ, "AOS_HOME": str(aos.settings.home)},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_something_is_run_on_aos() -> None:
+    assert {language for _, language, _ in ON_AOS} == {"bash", "python"}
+
+
+def lines_of(text: str) -> list[list[str]]:
+    """The arguments of `aos` in each line of a block that holds nothing else."""
+    lines = [shlex.split(line) for line in text.splitlines() if line]
+    assert all(words[0] == "aos" for words in lines), "only calls of aos can be run"
+    return [words[1:] for words in lines]
 
 
 OFFLINE = {"name": "rules", "model": "scripted"}

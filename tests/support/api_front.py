@@ -43,10 +43,12 @@ ACTIVATE = """
 
 
 class Bell:
-    """A doorbell that remembers who was rung for, and shows the tree it is given."""
+    """A doorbell that remembers who was rung for and released, and shows the tree it is given."""
 
     def __init__(self) -> None:
         self.rung: list[tuple[str, UUID]] = []
+        self.released: list[tuple[str, UUID]] = []
+        self.refusal: AosError | None = None
         self.shown: dict[str, Any] | None = {"id": "root", "state": "running", "children": []}
         self.rung_for_teams = 0
         self.teams: dict[UUID, dict[str, Any]] = {}
@@ -62,6 +64,11 @@ class Bell:
         if self.shown is None:
             raise NotReady("the supervisor does not answer")
         return self.shown
+
+    async def release(self, tenant: str, agent_id: UUID) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.released.append((tenant, agent_id))
 
     async def resources(self) -> dict[str, float]:
         return {"CPU": 2.0}

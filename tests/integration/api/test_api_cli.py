@@ -16,6 +16,7 @@ from tests.support.api_front import Front, Submit
 
 from aos.actors.runs.events import RunStatus
 from aos.cluster.identity import Role
+from aos.supervisors.supervisor import RequestRefused
 
 
 @dataclass
@@ -55,7 +56,7 @@ def environment(front: Front, **ours: str) -> dict[str, str]:
 async def cli(front: Front) -> Cli:
     """Finds the front as on the machine of `aos up`: by the files in its home."""
     (front.home / "node.json").write_text(json.dumps({"url": front.url}))
-    (front.home / "credentials").write_text(json.dumps({"api_key": await front.key()}))
+    (front.home / "credentials").write_text(json.dumps({"api_key": await front.key(Role.ADMIN)}))
     (front.home / "credentials").chmod(0o600)
     return Cli(environment(front))
 
@@ -173,7 +174,56 @@ async def test_status_shows_the_tree(cli: Cli, front: Front) -> None:
     said = await cli("status")
     assert said.code == 0
     assert "agents  running  process 8  2 restarts" in said.out
+    assert "aos tree events" in said.out
     assert json.loads((await cli("status", "--json")).out)["tree"]["pid"] == 7
+
+
+async def test_what_is_no_run_id_is_told_so(cli: Cli) -> None:
+    for verb in ("show", "watch"):
+        said = await cli("runs", verb, "nothing")
+        assert (said.code, said.out) == (4, "")
+        assert "error AOS-1111: 'nothing' is not the id of a run" in said.err
+        assert "next: List the runs with their ids: `aos runs ls`." in said.err
+
+
+async def test_the_tree_and_its_events(cli: Cli, front: Front, agent: UUID) -> None:
+    front.bell.shown = {"id": "root", "state": "running", "pid": 7, "children": [
+        {"id": "agents", "state": "running", "children": [
+            {"id": str(agent), "state": "waiting", "waits_for": "needs GPU 1"},
+        ]},
+    ]}  # fmt: skip
+    assert "researcher  waiting  needs GPU 1" in (await cli("tree")).out
+    assert json.loads((await cli("tree", "--json")).out)["children"][0]["id"] == "agents"
+    await front.database.execute(
+        "INSERT INTO supervision_events (at, tenant_id, supervisor, child, kind, reason)"
+        " VALUES (now() - interval '2 hours', 'default', 'agents', $1, 'pending', 'no_capacity')",
+        str(agent),
+    )
+    said = await cli("tree", "events", "researcher")
+    assert said.out.startswith("researcher waits: needs GPU 1.")
+    assert "no_capacity" in said.out
+    for window, events in (("1h", 0), ("3h", 1), ("2026-01-01", 1)):
+        found = await cli("tree", "events", "--since", window, "--json")
+        assert len(json.loads(found.out)["items"]) == events, window
+    assert (await cli("tree", "events", "--kind", "started")).out == "no events\n"
+    for wrong, code, word in (
+        (("--since", "soon"), 2, "10m"), (("nobody",), 4, "AOS-1110"), (("--cursor", "x"), 4, ""),
+    ):  # fmt: skip
+        refused = await cli("tree", "events", *wrong)
+        assert (refused.code, word in refused.err + refused.out) == (code, True), wrong
+
+
+async def test_an_agent_is_released(cli: Cli, front: Front, agent: UUID) -> None:
+    said = await cli("agent", "release", "researcher")
+    assert said.code == 0
+    assert "agent researcher is released" in said.out
+    assert "aos tree events researcher" in said.out
+    assert front.bell.released == [("default", agent)]
+    front.bell.refusal = RequestRefused("not_quarantined: it runs", why="not_quarantined")
+    refused = await cli("agent", "release", "researcher")
+    assert (refused.code, refused.out) == (4, "")
+    assert "error AOS-4102: not_quarantined" in refused.err
+    assert "next: Look with `aos tree`" in refused.err
 
 
 async def test_doctor_finds_a_front_that_answers_and_one_that_does_not(

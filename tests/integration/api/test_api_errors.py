@@ -181,7 +181,10 @@ async def test_an_unknown_run(http: httpx.AsyncClient) -> None:
     run = some_id()
     for path in (f"{RUNS}/{run}", f"{RUNS}/{run}/events", f"{RUNS}/{run}/values/sha256:00"):
         problem(await http.get(path), 404, "AOS-3002")
-    problem(await http.get(f"{RUNS}/not-an-id"), 422, "AOS-1101")
+    for path in (f"{RUNS}/nothing", f"{RUNS}/nothing/events", f"{RUNS}/nothing/values/sha256:00"):
+        body = problem(await http.get(path), 404, "AOS-1111")
+        assert body["detail"] == "'nothing' is not the id of a run"
+        assert "aos runs ls" in body["next_action"]
 
 
 async def test_a_bad_profile_names_its_fields(http: httpx.AsyncClient) -> None:

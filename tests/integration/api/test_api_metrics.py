@@ -178,7 +178,7 @@ async def test_restarts_are_counted_before_and_after_they_are_settled(
 ) -> None:
     async def happened(age: str, supervisor: str, child: str, kind: str) -> None:
         await database.execute(
-            "INSERT INTO supervision_events (at, supervisor, child, kind)"
+            "INSERT INTO supervision_events (recorded_at, supervisor, child, kind)"
             " VALUES (now() - $1::text::interval, $2, $3, $4)",
             age, supervisor, child, kind,
         )  # fmt: skip
@@ -191,7 +191,12 @@ async def test_restarts_are_counted_before_and_after_they_are_settled(
         found = samples(await Scrape(database).text())
         assert value(found, "aos_restarts_total", kind="agent") == 3
         assert value(found, "aos_restarts_total", kind="front") == 3
-    await database.execute("UPDATE supervision_events SET at = at - interval '1 day'")
+    async with database.transaction() as changing:  # as if a day had passed
+        await changing.execute("ALTER TABLE supervision_events DISABLE TRIGGER USER")
+        await changing.execute(
+            "UPDATE supervision_events SET recorded_at = recorded_at - interval '1 day'"
+        )
+        await changing.execute("ALTER TABLE supervision_events ENABLE TRIGGER USER")
     await happened("0 seconds", "agents", str(UUID(int=2)), "restarting")
     found = samples(await Scrape(database).text())
     assert value(found, "aos_restarts_total", kind="agent") == 4

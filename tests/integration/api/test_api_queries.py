@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from aos.api import auth, metrics, status
+from aos.api import auth, metrics, status, tree
 from aos.cluster.postgres import Database, Queries
 
-FILES = {queries.path.name: queries for queries in (auth.QUERIES, metrics.QUERIES, status.QUERIES)}
+FILES = {
+    queries.path.name: queries
+    for queries in (auth.QUERIES, metrics.QUERIES, status.QUERIES, tree.QUERIES)
+}
 SOURCES = "".join(path.read_text() for path in Path(auth.__file__).parent.glob("*.py"))
 
 

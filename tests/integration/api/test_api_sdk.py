@@ -35,6 +35,11 @@ async def test_agents_and_runs_are_typed(aos: AsyncAosClient) -> None:
     assert [each.id for each in page.items] == [run.id]
     assert (await aos.status()).runs == {"pending": 1}
     assert await aos.supervision_events() == []
+    page = await aos.tree_events(child="researcher", kind="ended", since=made.created_at, limit=1)
+    assert (page.items, page.next_cursor) == ([], None)
+    assert "it had no run yet" in str(page.why)
+    assert (await aos.tree()).id == "root"
+    assert (await aos.agents.release("researcher")).id == made.id
 
 
 async def test_the_same_key_is_the_same_run_and_no_key_is_a_new_one(
@@ -180,6 +185,9 @@ async def test_the_waiting_client_does_the_same(front: Front, submit: Submit) ->
                 aos.agents.create(AgentProfile(name="researcher"))
             assert aos.status().runs == {"completed": 1}
             assert aos.supervision_events() == []
+            assert "researcher is active" in str(aos.tree_events(child="researcher").why)
+            assert [node.title for node in aos.tree().walk()] == ["root"]
+            assert aos.agents.release("researcher").name == "researcher"
             return kinds
 
     using = asyncio.create_task(asyncio.to_thread(use))

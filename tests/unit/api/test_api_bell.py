@@ -11,6 +11,7 @@ import pytest
 from aos.api import bell
 from aos.api.errors import NotReady
 from aos.cluster.engine import ActorGone, ActorSilent
+from aos.supervisors.supervisor import RequestRefused
 
 AGENT = UUID(int=7)
 
@@ -80,8 +81,24 @@ async def test_a_supervisor_that_is_gone_and_not_replaced_is_an_error(world: Wor
     with pytest.raises(NotReady, match="aos-root"):
         await door.tree()
     world.actors["aos-root"] = Actor(ActorGone("gone", reason="killed"))
-    with pytest.raises(ActorGone):
+    with pytest.raises(NotReady, match="gone"):
         await door.tree()
+    world.actors["aos-root"] = Actor(ActorSilent("no answer within 2 s"))
+    with pytest.raises(NotReady, match="no answer"):
+        await door.tree()
+
+
+async def test_a_release_is_asked_of_the_agents_supervisor_which_may_refuse(world: World) -> None:
+    supervisor = world.actors["aos-agents"] = Actor()
+    door = bell.EngineDoorbell()
+    await door.release("default", AGENT)
+    assert supervisor.calls == [("release", "default", str(AGENT))]
+    supervisor.error = RequestRefused("not_quarantined: it runs", why="not_quarantined")
+    with pytest.raises(RequestRefused, match="not_quarantined"):
+        await door.release("default", AGENT)
+    supervisor.error = ActorGone("gone", reason="killed")
+    with pytest.raises(NotReady, match="gone"):
+        await door.release("default", AGENT)
 
 
 @pytest.mark.parametrize("error", [ActorSilent("no answer"), RuntimeError("ray is going down")])

@@ -52,7 +52,18 @@ def test_help_and_version_import_nothing_heavy(command: tuple[str, ...], tmp_pat
 
 def test_help_names_every_command(tmp_path: Path) -> None:
     shown = aos("--help", home=tmp_path).stdout
-    for name in ("up", "down", "status", "doctor", "demo", "run", "runs", "agent", "version"):
+    for name in (
+        "up",
+        "down",
+        "status",
+        "doctor",
+        "demo",
+        "run",
+        "runs",
+        "agent",
+        "tree",
+        "version",
+    ):
         assert f" {name} " in shown
 
 
@@ -60,7 +71,8 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     "command",
     [
         ("run",), ("runs", "ls"), ("runs", "show"), ("runs", "watch"), ("agent", "create"),
-        ("agent", "ls"), ("agent", "show"), ("status",), ("doctor",), ("version",), ("up",),
+        ("agent", "ls"), ("agent", "show"), ("agent", "release"), ("tree",), ("tree", "events"),
+        ("status",), ("doctor",), ("version",), ("up",),
         ("down",),
     ],
 )  # fmt: skip

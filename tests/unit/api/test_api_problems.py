@@ -13,11 +13,20 @@ from aos.actors.roster import AgentExists, AgentNotFound
 from aos.actors.runs.store import IdempotencyConflict, RunNotFound
 from aos.api import problems
 from aos.api.auth import KeyInvalid, KeyMissing, RoleTooNarrow
-from aos.api.errors import BodyTooLarge, InternalError, MalformedJson, NotReady, ValidationFailed
+from aos.api.errors import (
+    BodyTooLarge,
+    ChildNotFound,
+    InternalError,
+    MalformedJson,
+    NotARunId,
+    NotReady,
+    ValidationFailed,
+)
 from aos.api.middleware import BodyLimit, RequestScope
 from aos.cluster.errors import REGISTRY, AosError
 from aos.cluster.postgres import DatabaseUnavailable, QueryFailed
 from aos.cluster.settings import InvalidSettings
+from aos.supervisors.supervisor import RequestRefused as SupervisorRefuses
 
 SECRET = "relation secret_table does not exist"
 
@@ -26,6 +35,7 @@ SECRET = "relation secret_table does not exist"
     ("error", "status"),
     [
         (ValidationFailed, 422), (MalformedJson, 400), (BodyTooLarge, 413), (InvalidSettings, 400),
+        (ChildNotFound, 404), (NotARunId, 404), (SupervisorRefuses, 409),
         (KeyMissing, 401), (KeyInvalid, 401), (RoleTooNarrow, 403),
         (AgentNotFound, 404), (AgentExists, 409), (RunNotFound, 404), (IdempotencyConflict, 409),
         (DatabaseUnavailable, 503), (NotReady, 503), (QueryFailed, 500), (InternalError, 500),

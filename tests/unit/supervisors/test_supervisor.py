@@ -288,7 +288,7 @@ async def test_who_does_not_wait_for_an_answer_is_served_all_the_same(begin: Beg
 async def test_the_report_shows_children_in_start_order_with_their_own_words(begin: Begin) -> None:
     nursery = await begin(Nursery(child("b"), child("a", TRANSIENT)))
     await nursery.kill("b")
-    common = {"state": "running", "type": "worker"}
+    common = {"state": "running", "type": "worker", "since": nursery.clock.now().isoformat()}
     assert await nursery.supervisor.describe() == [
         {"id": "b", "restart": "permanent", "restarts": 1, "pid": 3, **common},
         {"id": "a", "restart": "transient", "restarts": 0, "pid": 2, **common},
