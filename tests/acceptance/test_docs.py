@@ -17,20 +17,12 @@ from types import ModuleType
 import pytest
 from cyclopts import CycloptsError, MissingArgumentError, UnknownOptionError
 from starlette.routing import Route
-<<<<<<< HEAD
-from tests.support.running import RunningAos, eventually
-=======
 from tests.support.running import RunningAos, eventually, kill
->>>>>>> main
 
 from aos.actors.runs.events import KINDS
 from aos.actors.runs.tallies import FAMILIES
 from aos.api.cli.main import app
-<<<<<<< HEAD
 from aos.api.client import ApiError, TeamView
-=======
-from aos.api.client import ApiError
->>>>>>> main
 from aos.api.metrics import RESTARTS
 from aos.api.routes import agents, runs, supervision, system, teams
 from aos.cluster.settings import Settings
@@ -237,11 +229,8 @@ def test_the_reference_names_all_commands_and_options() -> None:
     paths = [[name] for name in app if not name.startswith("-")]
     paths += [["agent", verb] for verb in app["agent"] if not verb.startswith("-")]
     paths += [["runs", verb] for verb in app["runs"] if not verb.startswith("-")]
-<<<<<<< HEAD
     paths += [["team", verb] for verb in app["team"] if not verb.startswith("-")]
-=======
     paths += [["tree", verb] for verb in app["tree"] if not verb.startswith("-")]
->>>>>>> main
     for path in paths:
         assert f"aos {' '.join(path)}" in page, path
         command = app
