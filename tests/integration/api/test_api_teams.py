@@ -318,6 +318,6 @@ async def test_mistakes_on_the_command_line(cli: Cli, tmp_path: Path) -> None:
     assert "next: Register it with `aos agent create NAME`" in refused.err
     missing = await cli("team", "create", str(tmp_path / "nowhere.yaml"))
     assert missing.code == 2
-    assert "error AOS-1110" in missing.err
+    assert "error AOS-1112" in missing.err
     file.write_bytes(b"\xff")
     assert "is not UTF-8 text" in (await cli("team", "create", str(file))).err
