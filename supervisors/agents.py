@@ -267,9 +267,10 @@ class AgentSupervisor(TeamCalls):
                 log.warning("round failed", loop=repr(step), error=repr(error))
             await asyncio.sleep(interval)
 
-    def _record(self, supervisor: str, report: Report) -> None:
+    def _record(self, supervisor: str, report: Report, tenant: str | None = None) -> None:
         epoch = self._activator.epoch_of(report.child)
-        self._recorder.record(supervisor, report, epoch=epoch)
+        tenant = tenant or self.teams.tenant_of(report.child)
+        self._recorder.record(supervisor, report, tenant=tenant, epoch=epoch)
         if report.kind == "quarantined" and supervisor == AGENTS:
             showing = asyncio.create_task(self._show_quarantine(report))
             self._showing.add(showing)

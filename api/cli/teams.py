@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from ...cluster.errors import InputError
 from ..client import AosClient, TeamView
@@ -20,7 +23,9 @@ class UnreadableFile(InputError):
     next_action = "Give the path of a YAML or JSON file, or - for standard input."
 
 
-def create(file: Path, /, *, json: Json = False) -> int:
+def create(
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)], /, *, json: Json = False
+) -> int:
     """Make a team of a declaration, and have it run. The same declaration again changes nothing.
 
     Parameters

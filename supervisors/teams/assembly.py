@@ -10,10 +10,10 @@ from ..children import Running
 from ..liveness import Patience
 from ..service_child import ServiceStarter
 from ..store import ActivationStore
-from ..supervisor import Recorder, Supervisor
+from ..supervisor import Supervisor
 from ..tree import AGENTS
 from .errors import TeamsNotKnown
-from .keeper import TeamKeeper
+from .keeper import RecorderOfTenant, TeamKeeper
 from .members import Agents, MemberStarter
 from .specs import AGENT, SERVICE
 from .store import KeeperStore
@@ -32,7 +32,7 @@ class TeamsOfAgents(TeamKeeper):
         activations: ActivationStore,
         singles: Supervisor[Running],
         *,
-        record: Recorder,
+        record: RecorderOfTenant,
         patience: Patience,
     ) -> None:
         store = KeeperStore(database, AGENTS, epoch)

@@ -7,7 +7,7 @@ written before anything is compared, so it is never taken for one that is still 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,9 @@ ROUND_SECONDS = 10.0
 
 log = logger(__name__)
 
+RecorderOfTenant = Callable[[str, Report, str | None], None]
+"""Takes the supervisor's id, a report, and whose it is; must not block."""
+
 
 class TeamKeeper:
     """The starter of teams as children of `parent`, and all that is known of them there."""
@@ -39,7 +42,7 @@ class TeamKeeper:
         store: KeeperStore,
         parent: Supervisor[Running],
         starters: Mapping[str, Starter[Running]],
-        record: Recorder,
+        record: RecorderOfTenant,
         clock: Clock | None = None,
     ) -> None:
         """`starters` are those of agents and services; teams within teams are started here."""
@@ -172,12 +175,23 @@ class TeamKeeper:
             team.end = exit_
             self.poke()
 
+    def tenant_of(self, child: str) -> str | None:
+        """Whose team it is, if the id is that of a team's supervisor, or of one in a team."""
+        for team in self._teams.values():
+            if child.partition("/")[0] == team.child.id:
+                return team.plan.tenant
+        return None
+
     def _recorder(self, spec: SupervisorSpec) -> Recorder:
-        """What happens to members is recorded under their agents' ids, as it is of all agents."""
+        """What happens to members is recorded under their agents' ids, as it is of all agents; and
+        whatever happens in a team is its tenant's to see.
+        """
         ids = {c.id: str(c.args["agent_id"]) for c in spec.children if c.start == AGENT}
+        tenant = self.tenant_of(spec.id)
 
         def record(supervisor: str, report: Report) -> None:
-            self._record(supervisor, replace(report, child=ids.get(report.child, report.child)))
+            report = replace(report, child=ids.get(report.child, report.child))
+            self._record(supervisor, report, tenant)
 
         return record
 

@@ -96,6 +96,7 @@ class World:
         self.patience: dict[str, float | None] = {}
         self.stubborn: set[str] = set()
         self.passive: list[tuple[str, int]] = []
+        self.tenants: set[str | None] = set()
         self.reports: list[tuple[str, Report]] = []
         self.failing: dict[str, Exception] = {}
         self.gates: dict[str, asyncio.Event] = {}
@@ -193,7 +194,8 @@ class World:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    def _record(self, supervisor: str, report: Report) -> None:
+    def _record(self, supervisor: str, report: Report, tenant: str | None = None) -> None:
+        self.tenants.add(tenant)
         self.reports.append((supervisor, report))
 
     # as the starter of agents and of services

@@ -83,6 +83,9 @@ async def test_what_happens_to_members_is_recorded_under_their_agents(world: Wor
     told = {(supervisor, report.child) for supervisor, report in world.reports}
     here = f"team:{team_id}"
     assert told == {(here, str(world.agent("ann"))), (here, "pump"), ("agents", here)}
+    assert world.tenants == {"default", None}, "what its parent does with it, its parent knows"
+    assert world.keeper.tenant_of(here) == world.keeper.tenant_of(f"{here}/shift") == "default"
+    assert world.keeper.tenant_of(str(world.agent("ann"))) is None
 
 
 # ends
