@@ -27,7 +27,7 @@ def steps(world: World, choose: Choose) -> Steps:
     """What may happen next, the likelier the more often."""
     often = decisions(world, choose) + writes(world, choose)
     if not often or choose(range(6)) == 0:
-        often += [world.new_decider, lambda: world.store.quarantine(choose(AGENTS))] * 2
+        often += [world.new_decider] * 2
     if choose(range(40)) == 0:  # an agent with something to do is not made passive any more
         often += [lambda: world.store.submit(choose(AGENTS))] * 4
     return often
@@ -45,6 +45,8 @@ def decisions(world: World, choose: Choose) -> Steps:
         now += [lambda: world.activate(who, agent)] * (3 if agent in who.seen else 1)
         now += [lambda: world.store.passivate(agent, who.seen.get(agent, 0))]
         now += [lambda: flip(choose(deciders))]
+        if choose(range(6)) == 0:
+            now += [lambda: world.store.quarantine(who.epoch, agent)] * 2
     if paused:
         now += [lambda: flip(choose(paused))] * 2
     if living:
