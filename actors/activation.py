@@ -161,13 +161,10 @@ class Activation:
     async def _guarded(self, work: Any) -> None:
         try:
             await work
-        except LeaseLost as error:
-            log.warning("fenced", detail=error.detail)
-            await self._leave(Exit(ExitReason.FENCED, error.detail), EXIT_FENCED)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            await self._leave_tainted(error)
+            await self._leave_after(error)
 
     def on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """For what no task awaits, such as a connection's callback: running out of memory there is
@@ -178,25 +175,37 @@ class Activation:
             loop.default_exception_handler(context)
             return
         try:
-            self._leaving = loop.create_task(self._leave_tainted(error))
+            self._leaving = loop.create_task(self._leave_after(error))
         except BaseException:
             os._exit(EXIT_TAINTED)
 
-    async def _leave_tainted(self, error: BaseException) -> None:
-        """Its state may be corrupt. Last words need memory, so the limit is lifted before them, and
-        the process ends whether or not they can be said.
+    async def _leave_after(self, error: BaseException) -> None:
+        """Last words need memory, so the limit is lifted before them, and the process ends whether
+        or not they can be said.
         """
-        full = isinstance(error, MemoryError)
-        reason = ExitReason.OUT_OF_MEMORY if full else ExitReason.CRASH
-        detail = f"{type(error).__name__}: {error}"[:_LONGEST_DETAIL]
+        exit_, code = ending(error)
         try:
             lift()
-            log.error("unexpected, leaving", error=repr(error), exc_info=error)
+            if exit_.reason is ExitReason.FENCED:
+                log.warning("fenced", detail=exit_.detail)
+            else:
+                log.error("unexpected, leaving", error=repr(error), exc_info=error)
         finally:
-            await self._leave(Exit(reason, detail), EXIT_TAINTED)
+            await self._leave(exit_, code)
 
     async def _leave(self, exit_: Exit, code: int) -> None:
         await self._farewell.leave(exit_, code, (self._main, *self.drivers.values()))
 
     async def _blob(self, run_id: UUID, digest: str) -> JsonValue:
         return await self._store.blob(self.tenant, run_id, digest)
+
+
+def ending(error: BaseException) -> tuple[Exit, int]:
+    """How a process ends in which this was raised: its last word, and its exit code. What is not
+    a take-over may have corrupted its state.
+    """
+    if isinstance(error, LeaseLost):
+        return Exit(ExitReason.FENCED, error.detail), EXIT_FENCED
+    full = isinstance(error, MemoryError)
+    reason = ExitReason.OUT_OF_MEMORY if full else ExitReason.CRASH
+    return Exit(reason, f"{type(error).__name__}: {error}"[:_LONGEST_DETAIL]), EXIT_TAINTED

@@ -182,7 +182,8 @@ _EXITS_BY_THEMSELVES = """\
 ## What a process says itself
 
 To Ray an agent's process that leaves by itself looks like a crash. So it tells those who watch it
-why, and is gone within a tenth of a second; they wait for that.
+why, and is gone a tenth of a second later at most; they wait for that. On a machine that is too
+busy for it, they see a crash whose `detail` is an ended connection.
 """
 
 _EXITS_THAT_ARE_NONE = """\

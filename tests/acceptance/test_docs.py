@@ -229,8 +229,8 @@ def test_the_reference_names_all_commands_and_options() -> None:
     paths = [[name] for name in app if not name.startswith("-")]
     paths += [["agent", verb] for verb in app["agent"] if not verb.startswith("-")]
     paths += [["runs", verb] for verb in app["runs"] if not verb.startswith("-")]
-    paths += [["team", verb] for verb in app["team"] if not verb.startswith("-")]
     paths += [["tree", verb] for verb in app["tree"] if not verb.startswith("-")]
+    paths += [["team", verb] for verb in app["team"] if not verb.startswith("-")]
     for path in paths:
         assert f"aos {' '.join(path)}" in page, path
         command = app

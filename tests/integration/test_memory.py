@@ -30,9 +30,8 @@ def hoard(aos: RunningAos, agent: str, how: str, megabytes: int, skill: str = "h
 
 
 def supervisors(aos: RunningAos) -> dict[str, int]:
-    return {
-        name: aos.pid_of(*([name] if name else [])) for name in ("", "hosts", "agents", "front")
-    }
+    named = {name: aos.pid_of(*([name] if name else [])) for name in ("", "agents", "front")}
+    return {**named, "hosts": aos.manager["pid"]}
 
 
 def who_is(aos: RunningAos, agent: str) -> tuple[int | None, int | None]:

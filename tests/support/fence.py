@@ -104,8 +104,7 @@ class SerialStore:
 
     def quarantine(self, agent: str) -> None:
         """`quarantine`."""
-        if (row := self.activations.get(agent)) is not None:
-            self.activations[agent] = Row(row.epoch, "quarantined", None)
+        self.activations[agent] = Row(self.epoch(agent), "quarantined", None)
         self._said("quarantine", agent, answer=None)
 
     def submit(self, agent: str) -> None:
