@@ -292,16 +292,24 @@ def test_services_end_as_they_end(aos: RunningAos, make: Make) -> None:
         {"id": "ferry", "service": "harbour:Ferry", "restart": "transient"},
         {"id": "quitter", "service": "harbour:Quitter", "restart": "temporary"},
         {"id": "wreck", "service": "harbour:Wreck", "restart": "temporary"},
+        {
+            "id": "hoarder",
+            "service": "harbour:Hoarder",
+            "restart": "temporary",
+            "resources": {"memory": 2e8},
+        },
         {"id": "moored", "service": "harbour:Moored"},
     )
     eventually(lambda: standing(aos, team, "moored").state == "running")
-    for name in ("ferry", "quitter", "wreck"):
+    for name in ("ferry", "quitter", "wreck", "hoarder"):
         eventually(lambda name=name: standing(aos, team, name).state == "stopped")
     ends = {
         name: next(e.detail for e in aos.client.supervision_events(child=name) if e.kind == "ended")
         for name in ("quitter", "wreck")
     }
     assert "it sank at its launch" in ends["wreck"]
+    told = [e.reason for e in aos.client.supervision_events(child="hoarder") if e.kind == "ended"]
+    assert told == ["out_of_memory"]
     assert aos.client.teams.get(team.id).state == "running"
     moored = standing(aos, team, "moored").pid
     kill(moored or 0)
