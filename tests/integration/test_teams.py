@@ -287,6 +287,23 @@ def test_what_otp_refuses_is_refused_with_its_word(aos: RunningAos, make: Make) 
     assert refused(lambda: teams.restart(team.id, "scribe"))[:2] == (409, "AOS-4125")
 
 
+def test_a_member_in_quarantine_is_released(aos: RunningAos, make: Make) -> None:
+    scribe = new_agent(aos)
+    once = {"restarts": 0, "period_s": 60, "for_s": 600}
+    team = make(member("scribe", scribe), member("other", new_agent(aos)), quarantine=once)
+    eventually(lambda: all_run(aos, team))
+    for release in (
+        lambda: aos.client.teams.release(team.id, "scribe"),
+        lambda: aos.client.agents.release(scribe),
+    ):
+        kill(standing(aos, team, "scribe").pid or 0)
+        eventually(lambda: standing(aos, team, "scribe").state == "quarantined")
+        assert standing(aos, team, "scribe").until is not None
+        assert standing(aos, team, "other").state == "running"
+        release()
+        eventually(lambda: standing(aos, team, "scribe").state == "running")
+
+
 def test_services_end_as_they_end(aos: RunningAos, make: Make) -> None:
     team = make(
         {"id": "ferry", "service": "harbour:Ferry", "restart": "transient"},
