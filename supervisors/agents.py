@@ -83,7 +83,11 @@ class AgentSupervisor(TeamCalls):
     async def release(self, tenant: str, agent_id: str) -> None:
         """End an agent's quarantine. Raises `RequestRefused` if it is not quarantined."""
         del tenant  # the door has looked the agent up in the caller's tenant
-        await self._agents.request(Released(agent_id))
+        if (member := self.teams.member(UUID(agent_id))) is None:
+            await self._agents.request(Released(agent_id))
+        else:
+            supervisor, spec = member
+            await supervisor.request(Released(spec.id))
 
     async def shed(self, hosts: list[str]) -> None:
         """A machine is short of memory: make the agents of these idle hosts passive."""

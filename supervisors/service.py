@@ -26,6 +26,8 @@ from contextlib import suppress
 from typing import Any, cast
 
 from ..cluster.errors import Blame, SupervisionError
+from ..cluster.exits import Exit, ExitReason
+from ..cluster.memory import MIB, Rank, lift, limit, limited, take_rank
 from ..cluster.settings import load
 from ..cluster.telemetry import configure, logger
 from .children import explain
@@ -33,11 +35,12 @@ from .children import explain
 CHECK = f"{__name__}:check"
 
 _NICENESS = 5
+_LONGEST_DETAIL = 300
 
 log = logger(__name__)
 
 LastWords = dict[str, str]
-"""`reason` (normal or crash) and `detail`."""
+"""An `Exit.last_word`."""
 
 
 class ServiceFailed(SupervisionError):
@@ -55,8 +58,9 @@ def check(payload: str) -> Iterator[str]:
     """
     wanted: dict[str, Any] = json.loads(payload)
     try:
-        service = find_class(wanted["service"])
-        inspect.signature(service).bind(**wanted["args"])
+        with limited(load().skill_memory_mb * MIB or None):
+            service = find_class(wanted["service"])
+            inspect.signature(service).bind(**wanted["args"])
     except TypeError as error:
         yield f"its constructor does not take these args: {error}"
     except ServiceFailed as error:
@@ -83,14 +87,18 @@ class ServiceActor:
     def __init__(self) -> None:
         self._life: Life | None = None
 
-    async def start(self, path: str, args: dict[str, Any]) -> dict[str, Any]:
-        """Make the service and begin to run it. Raises `ServiceFailed`."""
+    async def start(self, path: str, args: dict[str, Any], memory_bytes: int) -> dict[str, Any]:
+        """Make the service and begin to run it. It may have so much memory, or, with 0, as much as
+        a skill. Raises `ServiceFailed`.
+        """
         if self._life is None:
             settings = load()
             logs = settings.home / "logs"
             logs.mkdir(parents=True, exist_ok=True)
             configure(settings.log_level, file=logs / "services.jsonl")
             os.nice(_NICENESS)  # user code never starves those who supervise it
+            take_rank(Rank.SKILL)
+            limit(memory_bytes or settings.skill_memory_mb * MIB or None)
             self._life = Life(path, args)
         await asyncio.wrap_future(self._life.made)
         return await self.report()
@@ -165,18 +173,25 @@ class Life:
         except BaseException as error:  # sys.exit included: a service ends by returning
             self._crashed(error)
         else:
-            self.ended.set_result({"reason": "normal", "detail": ""})
+            self._end(ExitReason.NORMAL, "")
         finally:
             self._loop.close()
 
+    def _end(self, reason: ExitReason, detail: str) -> None:
+        self.ended.set_result(Exit(reason, detail[:_LONGEST_DETAIL]).last_word())
+
     def _crashed(self, error: BaseException) -> None:
         if self._stopping:
-            self.ended.set_result({"reason": "normal", "detail": "it was stopped"})
+            self._end(ExitReason.NORMAL, "it was stopped")
             return
+        full = isinstance(error, MemoryError)
+        if full:
+            lift()  # last words need memory
         log.warning("a service crashed", service=self._path, exc_info=error)
         if not self.made.done():
             self.made.set_exception(_failed(error))
-        self.ended.set_result({"reason": "crash", "detail": explain(error)})
+        reason = ExitReason.OUT_OF_MEMORY if full else ExitReason.CRASH
+        self._end(reason, explain(error))
 
     async def _serve(self) -> None:
         self._service = find_class(self._path)(**self._args)

@@ -83,8 +83,9 @@ class ServiceStarter:
         try:
             await _placed(ref, options)
             about = await ref.call(
-                "start", spec.args["service"], spec.args["args"], timeout=_START_SECONDS
-            )
+                "start", spec.args["service"], spec.args["args"], options.memory_bytes,
+                timeout=_START_SECONDS,
+            )  # fmt: skip
         except BaseException:
             ref.kill()
             raise

@@ -1,9 +1,9 @@
 """Which processes a machine's Ray runs for us, and how much memory they hold.
 
 Ray titles its worker processes after what they do: `ray::skill:http_call@1.2.0` while a skill runs
-(the name that `actors/caller` gives its tasks), `ray::IDLE` between two of them, `ray::AgentActor`,
-with a method's name behind it or not, for all of an agent's life. Everything else (supervisors, Ray
-itself, a submitted job) has another title and is none of the governor's business.
+(the name that `actors/caller` gives its tasks), `ray::IDLE` between two of them, `ray::AgentActor`
+or `ray::ServiceActor`, with a method's name behind it or not, for all of its life. Everything else
+(supervisors, Ray itself, a submitted job) has another title and is none of the governor's business.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import psutil
 from ..cluster.memory import MIB, machine_memory, resident
 from .governor import PASSIVATE_ABOVE, Kind, Process
 
-_TITLE = re.compile(r"ray::(?:(skill:\S+)|(IDLE)\b|AgentActor\b)")
+_TITLE = re.compile(r"ray::(?:(skill:\S+)|(IDLE)\b|(ServiceActor)\b|AgentActor\b)")
 _KEPT_WARM = 256 * MIB
 """What an idle worker may hold: Python, what is preloaded, and connections."""
 
@@ -68,13 +68,13 @@ def _processes(tree: Tree, root: int, idle: Mapping[int, float]) -> Iterator[Pro
             continue  # it has ended since
         if (match := _TITLE.match(title)) is None:
             continue
-        skill, spare = match.groups()
+        skill, spare, service = match.groups()
         # The contract is where the kernel keeps it: the limit that the process has set itself.
         contract = _KEPT_WARM if spare else 0 if soft == psutil.RLIM_INFINITY else soft
         yield Process(
             pid=worker.pid,
-            kind=Kind.SKILL if skill or spare else Kind.AGENT,
-            name=skill or ("an idle worker" if spare else "an agent"),
+            kind=Kind.SKILL if skill or spare or service else Kind.AGENT,
+            name=skill or ("an idle worker" if spare else "a service" if service else "an agent"),
             resident=_held(tree, worker.pid),
             contract=contract,
             idle=0.0 if spare else idle.get(worker.pid) or None,

@@ -55,6 +55,7 @@ def test_what_is_ours_is_told_by_its_title(start: Start) -> None:
     skill = start("ray::skill:http_call@1.2.0", LIMITED)
     idle = start("ray::IDLE")
     busy, resting = start("ray::AgentActor.watch", LIMITED), start("ray::AgentActor")
+    service = start("ray::ServiceActor.watch", LIMITED)
     for stranger in ("ray::AgentSupervisor.watch", "ray::RootSupervisor", "ray::IDLE_SpillWorker"):
         start(stranger)
     start("ray::AgentActors")
@@ -65,6 +66,7 @@ def test_what_is_ours_is_told_by_its_title(start: Start) -> None:
     assert told == {
         skill: (Kind.SKILL, "skill:http_call@1.2.0", None),
         idle: (Kind.SKILL, "an idle worker", 0.0),
+        service: (Kind.SKILL, "a service", None),
         busy: (Kind.AGENT, "an agent", None),
         resting: (Kind.AGENT, "an agent", 60.0),
     }

@@ -287,21 +287,46 @@ def test_what_otp_refuses_is_refused_with_its_word(aos: RunningAos, make: Make) 
     assert refused(lambda: teams.restart(team.id, "scribe"))[:2] == (409, "AOS-4125")
 
 
+def test_a_member_in_quarantine_is_released(aos: RunningAos, make: Make) -> None:
+    scribe = new_agent(aos)
+    once = {"restarts": 0, "period_s": 60, "for_s": 600}
+    team = make(member("scribe", scribe), member("other", new_agent(aos)), quarantine=once)
+    eventually(lambda: all_run(aos, team))
+    for release in (
+        lambda: aos.client.teams.release(team.id, "scribe"),
+        lambda: aos.client.agents.release(scribe),
+    ):
+        kill(standing(aos, team, "scribe").pid or 0)
+        eventually(lambda: standing(aos, team, "scribe").state == "quarantined")
+        assert standing(aos, team, "scribe").until is not None
+        assert standing(aos, team, "other").state == "running"
+        release()
+        eventually(lambda: standing(aos, team, "scribe").state == "running")
+
+
 def test_services_end_as_they_end(aos: RunningAos, make: Make) -> None:
     team = make(
         {"id": "ferry", "service": "harbour:Ferry", "restart": "transient"},
         {"id": "quitter", "service": "harbour:Quitter", "restart": "temporary"},
         {"id": "wreck", "service": "harbour:Wreck", "restart": "temporary"},
+        {
+            "id": "hoarder",
+            "service": "harbour:Hoarder",
+            "restart": "temporary",
+            "resources": {"memory": 2e8},
+        },
         {"id": "moored", "service": "harbour:Moored"},
     )
     eventually(lambda: standing(aos, team, "moored").state == "running")
-    for name in ("ferry", "quitter", "wreck"):
+    for name in ("ferry", "quitter", "wreck", "hoarder"):
         eventually(lambda name=name: standing(aos, team, name).state == "stopped")
     ends = {
         name: next(e.detail for e in aos.client.supervision_events(child=name) if e.kind == "ended")
         for name in ("quitter", "wreck")
     }
     assert "it sank at its launch" in ends["wreck"]
+    told = [e.reason for e in aos.client.supervision_events(child="hoarder") if e.kind == "ended"]
+    assert told == ["out_of_memory"]
     assert aos.client.teams.get(team.id).state == "running"
     moored = standing(aos, team, "moored").pid
     kill(moored or 0)

@@ -79,3 +79,12 @@ class Wreck:
 
 class Buoy:
     """No service: nothing to run."""
+
+
+class Hoarder:
+    """Takes all the memory that it can have."""
+
+    async def run(self) -> None:
+        hold: list[bytearray] = []
+        while True:
+            hold.append(bytearray(2**24))
