@@ -4,6 +4,7 @@ the next `aos up`.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from tests.support.running import eventually, own_home
 from aos.api.cli.lifecycle import running, start_node, stop_node
 from aos.api.client import AosClient
 from aos.api.demo.site import DemoSite
+from aos.cluster.postgres import Database, dsn_of
 from aos.cluster.settings import load
 from aos.skills.contracts import AgentProfile, PlannerChoice
 
@@ -109,9 +111,12 @@ def test_a_machine_comes_and_goes(home: Path, site: DemoSite) -> None:
 def _comes_and_goes(client: AosClient, site: DemoSite, machines: RayMachines) -> None:
     machines.add()
     eventually(lambda: len(managers(client)) == 2)
-    placed = {
-        name: submit(client, site, name, pages=10) for name in ("one", "two", "three", "four")
-    }
+    placed: dict[str, UUID] = {}
+    while asyncio.run(machines_in_use()) < 2:
+        assert len(placed) < 12, "all agents are on one machine"
+        name = f"agent-{len(placed)}"
+        placed[name] = submit(client, site, name, pages=10)
+        until_first_fetch(client, placed[name])
     finished = {name: until_first_fetch(client, run_id) for name, run_id in placed.items()}
     before = {name: client.agents.get(name).epoch for name in placed}
     machines.remove()
@@ -131,6 +136,14 @@ def _comes_and_goes(client: AosClient, site: DemoSite, machines: RayMachines) ->
     }
     assert reasons == {("node_lost", "")}, sorted(reasons)
     eventually(lambda: len(managers(client)) == 1)
+
+
+async def machines_in_use() -> int:
+    async with Database(dsn_of(load()), application_name="test") as database:
+        count: int = await database.fetch_value(
+            "SELECT count(DISTINCT node_id) FROM activations WHERE state = 'active'"
+        )
+        return count
 
 
 def managers(client: AosClient) -> list[str]:
@@ -161,5 +174,5 @@ def _is_whole_again(client: AosClient, site: DemoSite) -> None:
     tree = client.status().tree
     assert tree is not None
     eventually(lambda: len(managers(client)) == 1)
-    run = client.runs.create("one", f"Fetch {site.url('/')} and extract the title")
+    run = client.runs.create("agent-0", f"Fetch {site.url('/')} and extract the title")
     assert client.runs.wait(run.id, timeout=60).status == "completed"

@@ -155,3 +155,12 @@ def test_exhaust_never_takes_the_machine(armory: Path) -> None:
     arm(armory, "step.dispatched", "exhaust")
     with pytest.raises(FaultInjected, match="without a limit"):
         point("step.dispatched")
+
+
+def test_a_rehearsal_passes_over_what_is_armed(armory: Path) -> None:
+    arm(armory, "journal.appended", "raise")
+    with faults.passed_over():
+        point("journal.appended")
+    assert not fired(armory, "journal.appended")
+    with pytest.raises(FaultInjected):
+        point("journal.appended")
