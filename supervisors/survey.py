@@ -22,7 +22,9 @@ from .governor import PASSIVATE_ABOVE, Kind, Process
 
 _TITLE = re.compile(r"ray::(?:(skill:\S+)|(IDLE)\b|(ServiceActor)\b|AgentActor\b)")
 _KEPT_WARM = 256 * MIB
-"""What an idle worker may hold: Python, what is preloaded, and connections."""
+"""What a process may hold that does nothing, or that has no limit: Python, what is preloaded, and
+connections.
+"""
 
 Tree = Mapping[int, list[psutil.Process]]
 """Processes by the pids of their parents."""
@@ -70,7 +72,7 @@ def _processes(tree: Tree, root: int, idle: Mapping[int, float]) -> Iterator[Pro
             continue
         skill, spare, service = match.groups()
         # The contract is where the kernel keeps it: the limit that the process has set itself.
-        contract = _KEPT_WARM if spare else 0 if soft == psutil.RLIM_INFINITY else soft
+        contract = _KEPT_WARM if spare or soft == psutil.RLIM_INFINITY else soft
         yield Process(
             pid=worker.pid,
             kind=Kind.SKILL if skill or spare or service else Kind.AGENT,

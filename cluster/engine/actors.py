@@ -135,7 +135,7 @@ class ActorRef:
     def _submit(self, method: str, args: tuple[Any, ...], group: str | None = None) -> Future[Any]:
         bound = getattr(self._handle, method)
         if group is not None:
-            # Signs of life are asked for all the time: they would push runs out of Ray's task views.
+            # Asked for all the time, signs of life would push runs out of Ray's task views.
             bound = bound.options(concurrency_group=group, enable_task_events=False)
         # ref.future() and not `await ref`: the latter keeps refs alive in async actors.
         return bound.remote(*args).future()

@@ -56,7 +56,8 @@ class limited:  # noqa: N801 - a context manager, named as one reads it
         self._ceiling = data_size() + self._room
         _ceilings.add(self._ceiling)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        # Not `*_`, which would need a tuple: from here to `setrlimit` nothing may be allocated.
         if self._ceiling is not None:
             _ceilings.remove(self._ceiling)
 

@@ -72,7 +72,7 @@ def test_what_is_ours_is_told_by_its_title(start: Start) -> None:
     }
     assert by_pid[skill].contract > 700 * MIB, "the limit that the process has set itself"
     assert by_pid[busy].contract > 700 * MIB
-    assert by_pid[resting].contract == 0
+    assert by_pid[resting].contract == by_pid[idle].contract == 256 * MIB
     assert found.budget == MIB
     assert found.used > sum(each.resident for each in found.processes), "we ourselves count"
     actions = decide(found.processes, found.used, found.budget)
