@@ -82,6 +82,7 @@ class RunDriver:
 
     def __init__(self, state: RunState, environment: Environment, *, wary: bool = False) -> None:
         self.state = state
+        self.draining = False
         self._wary = wary
         self._env = environment
         self._buffer: list[Event] = []
@@ -91,18 +92,28 @@ class RunDriver:
         self._calls: set[asyncio.Task[None]] = set()
 
     async def drive(self) -> RunState:
-        """Run to the end. Raises `LeaseLost`; cancelling it cancels the calls under way."""
+        """Run to the end, or while `draining` until no call is under way. Raises `LeaseLost`;
+        cancelling it cancels the calls under way.
+        """
         try:
             self._take_up()
             if self._urgent:
                 await self._commit()
-            while self.state.finished is None:
+            while self.state.finished is None and not self._is_drained():
                 await self._turn()
             return self.state
         finally:
             for call in self._calls:
                 call.cancel()
             await asyncio.gather(*self._calls, return_exceptions=True)
+
+    @property
+    def is_calling(self) -> bool:
+        """Whether skill calls are under way."""
+        return bool(self.state.in_flight)
+
+    def _is_drained(self) -> bool:
+        return self.draining and not (self.state.in_flight or self._buffer)
 
     def _take_up(self) -> None:
         now, epoch = self._env.clock.now(), self._env.epoch
@@ -121,7 +132,7 @@ class RunDriver:
                 await self._finish(command)
                 return
         starts = [command for command in commands if isinstance(command, Dispatch)]
-        if starts:
+        if starts and not self.draining:
             await self._dispatch(starts)
             return
         waits = [command.instant for command in commands if isinstance(command, WaitUntil)]

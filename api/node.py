@@ -19,7 +19,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Generator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from ..cluster.identity import DEFAULT_TENANT, Role
 from ..cluster.postgres import Database, EmbeddedPostgres, dsn_of, migrate
 from ..cluster.settings import Settings, load
 from ..cluster.telemetry import configure, logger
+from ..supervisors.liveness import Patience, Pulse, felt
 from ..supervisors.tree import ROOT, actor_name
 from .auth import KeyInvalid, KeyStore
 from .composition import FRONT
@@ -38,7 +39,7 @@ ROOT_ACTOR = "aos.supervisors.root:RootSupervisor"
 
 _DATABASE_SECONDS = 15.0
 _ROOT_SECONDS = 40.0
-_PING_SECONDS = 5.0
+_PING_SECONDS = 3.0
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 6.0
 _KEEP_INTERVAL = 0.5
@@ -181,7 +182,9 @@ class _Node:
         self._info["url"] = url
 
     async def _keep(self, root: engine.ActorRef) -> None:
-        """Until told to stop: what nobody else watches is put back when it is gone."""
+        """Until told to stop: what nobody else watches is put back when it is gone, or hangs."""
+        patience = Patience(answer_within=timedelta(seconds=_PING_SECONDS))
+        pulse = Pulse()
         while not self._told_to_stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._told_to_stop.wait(), _KEEP_INTERVAL)
@@ -191,7 +194,14 @@ class _Node:
                     log.warning("postgres is gone, starting it")
                     await self._embedded.start()
                 await root.call("ping", timeout=_PING_SECONDS)
+                pulse = Pulse()
+            except engine.ActorSilent:
+                pulse = felt(pulse, None, patience)
+                if pulse.hangs(patience):
+                    log.warning("the root hangs, ending it", reason=pulse.reason)
+                    root.kill()
             except engine.ActorGone as error:
+                pulse = Pulse()
                 log.warning("the root is gone, making a new one", detail=error.detail)
                 with contextlib.suppress(ValueError):  # its name may be taken a moment longer
                     root = self._spawn_root()

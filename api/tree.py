@@ -57,27 +57,30 @@ async def living_tree(door: Services, caller: Principal) -> TreeNode:
 
 def scoped(root: Mapping[str, Any], owners: Mapping[str, Owner], tenant: str | None) -> TreeNode:
     """A tree of raw reports, with names, reduced to what a tenant may see; None sees all."""
-    shown = _shown(root, owners, tenant)
+    shown = _shown(root, owners, tenant, None)
     above = {name: root[name] for name in _ABOVE if name in root}
     return TreeNode.model_validate(shown or above)
 
 
 def _shown(
-    raw: Mapping[str, Any], owners: Mapping[str, Owner], tenant: str | None
+    raw: Mapping[str, Any], owners: Mapping[str, Owner], tenant: str | None, above: str | None
 ) -> dict[str, Any] | None:
-    owner = owners.get(str(raw.get("id")))
-    children = [_shown(child, owners, tenant) for child in raw.get("children", ())]
+    """`above`: whose the parent is, and so all of its children."""
+    owner = owners.get(str(raw.get("agent_id") or raw.get("id")))
+    whose = owner.tenant if owner else raw.get("tenant") or above
+    children = [_shown(child, owners, tenant, whose) for child in raw.get("children", ())]
     visible = {"children": [child for child in children if child is not None]}
-    if tenant is None or (owner is not None and owner.tenant == tenant):
-        named = {"name": owner.name, "tenant": owner.tenant} if owner else {}
-        return {**raw, **named, **visible}
+    if tenant is None or whose == tenant:
+        named = {"name": owner.name} if owner else {}
+        return {**raw, **named, "tenant": whose, **visible}
     if not visible["children"]:
         return None
     return {**{name: raw[name] for name in _ABOVE if name in raw}, **visible}
 
 
 async def _owners(door: Services, raw: Mapping[str, Any]) -> dict[str, Owner]:
-    ids = [agent_id for node in _nodes(raw) if (agent_id := _as_id(node.get("id"))) is not None]
+    called = (node.get("agent_id") or node.get("id") for node in _nodes(raw))
+    ids = [agent_id for each in called if (agent_id := _as_id(each)) is not None]
     rows = await door.database.fetch(QUERIES.agent_owners, ids) if ids else []
     return {row["id"]: Owner(row["tenant_id"], row["name"]) for row in rows}
 
@@ -132,7 +135,7 @@ async def _find(door: Services, caller: Principal, called: str) -> _Found:
     agent, root = await asyncio.gather(_agent(door, caller, called), _tree(door, caller))
     child = str(agent.agent_id) if agent else called
     nodes = root.walk() if root else iter(())
-    node = next((each for each in nodes if each.id == child), None)
+    node = next((each for each in nodes if child in (each.id, each.agent_id)), None)
     if agent is not None:
         return _Found(child, agent.profile.name, agent, node)
     if sees_platform(caller) and (node is not None or await _events_of(door, None, child, 1)):

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ..cluster.exits import ExitReason
+from ..supervisors.state import PASSIVE
 from ..supervisors.tree import ROOT
 from .client.models import AgentView, SupervisionEvent, TreeNode
 from .times import at, span
@@ -32,11 +34,14 @@ VERBS = {
     "preempted": "had its machine taken away",
     "start_error": "failed to start",
     "no_capacity": "found no machine",
+    "fenced": "was taken over by a newer activation",
+    "noproc": "lost the process that it belonged to",
     "suspect": "was out of touch",
 }
 """What a child did that ended with each reason."""
 
-_FRESH_STARTS = ("quarantined", "trial", "released", "passivated")
+_FRESH_STARTS = ("quarantined", "trial", "released")
+_INTENDED = frozenset(reason for reason in ExitReason if reason.intended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +89,9 @@ def _streak(events: Sequence[SupervisionEvent]) -> str:
     ends: list[SupervisionEvent] = []
     shut = next((place for place, event in enumerate(events) if event.kind == "quarantined"), -1)
     for event in events[shut + 1 :]:
-        if event.kind in _FRESH_STARTS:
+        if event.kind in _FRESH_STARTS or _is_passive(event):
             break
-        if event.kind == "ended":
+        if event.kind == "ended" and event.reason not in _INTENDED:
             if ends and ends[-1].at - event.at > _ONE_STREAK:
                 break
             ends.append(event)
@@ -144,7 +149,7 @@ def _restarts(subject: Subject, now: datetime) -> str:
             return f"waited for a machine that has what it needs ({_brief(cause.detail)})"
         case "gave_up":
             return f"was started again {ago} ago with its supervisor, which had given up"
-        case "ended" if _passivated(subject.events, cause):
+        case "ended" if _is_passive(cause):
             return f"was passive until it had work; it had become so {ago} ago"
         case "ended":
             return f"was stopped {ago} ago, by request or with a sibling, and started again"
@@ -162,9 +167,11 @@ def _restarted(subject: Subject, last: SupervisionEvent, now: datetime) -> str:
     return f"was restarted {count}last {ago} ago{together}, because it {_did(ended)}"
 
 
-def _passivated(events: Sequence[SupervisionEvent], ended: SupervisionEvent) -> bool:
-    before = next((event for event in events if event.id < ended.id), None)
-    return before is not None and before.kind == "passivated"
+def _is_passive(event: SupervisionEvent) -> bool:
+    return event.kind == "ended" and (event.reason, event.detail) == (
+        PASSIVE.reason,
+        PASSIVE.detail,
+    )
 
 
 def _lives(subject: Subject, now: datetime) -> str:
@@ -196,15 +203,13 @@ def _absent(subject: Subject, now: datetime) -> str:
 
 def _left(subject: Subject, now: datetime) -> str:
     """How its last life ended."""
-    for event in subject.events:
-        ago = span(now - event.at)
-        if event.kind == "passivated":
-            return f"{ago} ago it was made so ({_brief(event.detail)})"
-        if event.kind == "ended" and not _passivated(subject.events, event):
-            return f"{ago} ago it {_did(event)}"
-        if event.kind != "ended":
-            return f"the last that is known of it is `{event.kind}`, {ago} ago"
-    return "nothing is known of its end"
+    last = subject.events[0]
+    ago = span(now - last.at)
+    if _is_passive(last):
+        return f"{ago} ago it had nothing more to do"
+    if last.kind == "ended":
+        return f"{ago} ago it {_did(last)}"
+    return f"the last that is known of it is `{last.kind}`, {ago} ago"
 
 
 def _did(ended: SupervisionEvent) -> str:

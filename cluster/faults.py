@@ -5,10 +5,11 @@ that was started with `AOS_FAULTS_DIR`, a test arms a point by writing a file of
 
     kill        SIGKILL the process at its next passage
     kill@3      … at the third passage of one process after the first that saw the file
+    kill*3      … and the same of the two processes that come after it
     raise       raise FaultInjected instead
 
-A point fires once per arming, whichever process is first: the file is claimed by renaming it, so a
-restarted process does not die at the same point for ever.
+A point fires once per arming, or as often as was said, whichever process is first: the file is
+claimed by renaming it, so a restarted process does not die at the same point for ever.
 """
 
 from __future__ import annotations
@@ -46,14 +47,16 @@ class Fault:
 
     action: str
     passage: int = 1
+    times: int = 1
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """`action` or `action@passage`. Raises `ValueError`."""
-        action, _, passage = text.strip().partition("@")
+        """`action`, `action@passage` or `action*times`. Raises `ValueError`."""
+        text, _, times = text.strip().partition("*")
+        action, _, passage = text.partition("@")
         if action not in ("kill", "raise"):
             raise ValueError(f"unknown fault action {action!r}; known: kill, raise")
-        return cls(action, int(passage or 1))
+        return cls(action, int(passage or 1), int(times or 1))
 
 
 def arm(directory: Path, name: str, fault: str = "kill") -> None:
@@ -87,6 +90,11 @@ def point(name: str) -> None:
         armed.rename(f"{armed}.fired")
     except FileNotFoundError:
         return  # another process was first
+    if fault.times > 1:
+        left = Path(f"{armed}.left")
+        left.write_text(f"{fault.action}@{fault.passage}*{fault.times - 1}")
+        left.rename(armed)
+        Path(f"{armed}.fired").unlink()
     if fault.action == "raise":
         raise FaultInjected(name)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -70,12 +70,25 @@ class Settings(BaseSettings):
     agent_warm_hosts: int = Field(default=2, ge=0, le=64)
     agent_max_hosts: int = Field(default=64, ge=1)
     agent_idle_seconds: float = Field(default=120.0, gt=0)
+    agent_host_serves: int = Field(default=100, ge=1)
+    """How often a process is used for an agent before it is replaced by a new one."""
+    agent_host_rss_mb: int = Field(default=300, ge=64)
+    """A process that has grown beyond this is replaced when its agent is made passive."""
     skill_spare_workers: int = Field(default=6, ge=0, le=256)
     """Idle worker processes kept ready: a step that finds none waits half a second for one."""
     agent_parallel_steps: int = Field(default=4, ge=1, le=256)
 
     rescue_interval: float = Field(default=1.0, gt=0)
     supervision_events_days: int = Field(default=30, ge=1)
+    heartbeat_interval: float = Field(default=10.0, gt=0)
+    heartbeat_misses: int = Field(default=3, ge=1)
+    """So many unanswered heartbeats in a row, and a process is taken to hang, and is ended."""
+    hang_seconds: float = Field(default=30.0, gt=0)
+    """How long a process's event loop may stand still before a heartbeat counts as unanswered."""
+    lease_seconds: float = Field(default=20.0, gt=0)
+    """How long a machine's word for its processes holds; then its agents are taken over."""
+    orphan_seconds: float = Field(default=60.0, gt=0)
+    """An agent's process that hears nothing from its manager for so long ends itself."""
     blob_threshold: int = Field(default=65_536, ge=1024)
     private_hosts_allowed: tuple[str, ...] = ()
     """`host:port` that are not public but may be fetched: the SSRF guard's allow-list."""

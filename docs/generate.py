@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
@@ -15,7 +18,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import aos
+from aos.actors.agent import EXIT_FENCED, EXIT_TAINTED
+from aos.cluster.engine.exits import TABLE, Row
 from aos.cluster.errors import REGISTRY
+from aos.cluster.exits import ExitReason
 from aos.cluster.settings import Settings
 from aos.skills.contracts import TAXONOMY
 
@@ -49,9 +55,21 @@ SETTINGS: dict[str, str] = {
     "agent_warm_hosts": "Blank agent processes kept ready, so that an activation does not wait for "
     "one.",
     "agent_max_hosts": "How many agents may be active at once.",
-    "agent_idle_seconds": "An agent without a run for so long is passivated: its process ends.",
+    "agent_idle_seconds": "An agent without a run for so long is made passive: its process is free "
+    "for other agents of its tenant.",
+    "agent_host_serves": "How often a process is used for an agent before a new one replaces it.",
+    "agent_host_rss_mb": "A process that has grown beyond this is replaced when its agent is made "
+    "passive.",
     "skill_spare_workers": "Idle skill processes kept ready.",
     "agent_parallel_steps": "Steps of one agent that run at once, over all of its runs.",
+    "heartbeat_interval": "Seconds between two heartbeats asked of each process.",
+    "heartbeat_misses": "So many unanswered in a row, and a process is taken to hang and ended.",
+    "hang_seconds": "How long a process's event loop may stand still before a heartbeat counts as "
+    "unanswered. A long model call does not make it stand still.",
+    "lease_seconds": "How long a machine's word for its processes holds. Then its agents are taken "
+    "over.",
+    "orphan_seconds": "An agent's process that hears nothing from its manager for so long ends "
+    "itself.",
     "rescue_interval": "Seconds between two looks for unfinished runs that nobody executes.",
     "supervision_events_days": "How many days the record of what supervisors did is kept.",
     "blob_threshold": "Values over so many bytes are stored by content hash, beside the journal.",
@@ -85,7 +103,7 @@ def errors_page() -> str:
     for prefix, title in _FAMILIES.items():
         lines += ["", f"### {title}", "", *_table("code", "title", "what to do", "again", "blame")]
         lines += [
-            _row(code, cls.title, cls.next_action, _again(cls.retryable), cls.blame.value)
+            _row(code, cls.title, cls.next_action, _yes(cls.retryable), cls.blame.value)
             for code, cls in sorted(REGISTRY.items())
             if code.startswith(prefix) and cls.__module__.startswith("aos.")
         ]
@@ -95,7 +113,7 @@ def errors_page() -> str:
         lines += ["", f"### {heading}", ""]
         lines += _table("code", "what to do", "again", "severity", "blame")
         lines += [
-            _row(row.code, row.next_action, _again(row.retryable), row.severity, row.blame.value)
+            _row(row.code, row.next_action, _yes(row.retryable), row.severity, row.blame.value)
             for row in TAXONOMY.values()
             if row.category is category
         ]
@@ -136,7 +154,69 @@ def configuration_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"errors.md": errors_page, "configuration.md": configuration_page}
+_EXITS_OPENING = """\
+Why a process of AOS ended. Supervisors decide with these words, and every `ended` event of
+[`GET /api/v1/tree/events`](http.md#supervision-events) has one as its `reason`, with a `detail`
+for people. They are those of Erlang/OTP where it has one.
+
+An *intended* end is not repaired if the child is `transient`; all others are failures.
+"""
+
+_EXITS_OF_RAY = """\
+## How Ray says it
+
+Read from the top: the first line that fits counts. The texts are parts of what Ray writes; the
+tests provoke these deaths on a real Ray, and look for the texts in it where that is not possible.
+"""
+
+_EXITS_BY_THEMSELVES = """\
+## What a process says itself
+
+To Ray an agent's process that leaves by itself looks like a crash. So it tells those who watch it
+why, and is gone within a tenth of a second; they wait for that.
+"""
+
+_EXITS_THAT_ARE_NONE = """\
+## What is no end
+
+A process that is stopped (SIGSTOP) or hangs has not ended, and Ray tells nobody. So it is with an
+actor that waits for resources which no machine has. And an actor that is watched does not end by
+`sys.exit`, `exit_actor` or SIGTERM: it answers no calls any more, and waits for the watch, as the
+watch waits for it. To end an actor's process by hand, send SIGKILL.
+"""
+
+
+def exits_page() -> str:
+    """`reference/exits.md`: why processes end, and how Ray says it."""
+    meanings = _members(ExitReason)
+    tainted = "Something unexpected was raised, the `detail`: its memory may be corrupt."
+    lines = [
+        "# Exits",
+        "",
+        "_Made by `docs/generate.py` from the code. Do not edit._",
+        "",
+        *_EXITS_OPENING.splitlines(),
+        "",
+        *_table("reason", "intended", "what happened"),
+        *(_row(each.value, _yes(each.intended), meanings[each.name]) for each in ExitReason),
+        "",
+        *_EXITS_OF_RAY.splitlines(),
+        "",
+        *_table("reason", "what happened", "Ray's error"),
+        *(_row(row.reason.value, row.meaning, _said(row)) for row in TABLE),
+        "",
+        *_EXITS_BY_THEMSELVES.splitlines(),
+        "",
+        *_table("reason", "exit code", "when"),
+        _row(ExitReason.FENCED.value, str(EXIT_FENCED), "A later activation has its place."),
+        _row(ExitReason.CRASH.value, str(EXIT_TAINTED), tainted),
+        "",
+        *_EXITS_THAT_ARE_NONE.splitlines(),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"errors.md": errors_page, "configuration.md": configuration_page, "exits.md": exits_page}
 """Every generated page by its file name."""
 
 
@@ -154,8 +234,25 @@ def _row(code: str, *cells: str) -> str:
     return f"| `{code}` | {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _again(retryable: bool) -> str:
-    return "yes" if retryable else "no"
+def _said(row: Row) -> str:
+    parts = [f"`{row.error.__name__}`", *([f"`{row.fact}`"] if row.fact else [])]
+    return ", ".join([*parts, *(f"“{telltale}”" for telltale in row.telltales)])
+
+
+def _members(enum: type) -> dict[str, str]:
+    """Each member's docstring, which Python itself does not keep, as one line."""
+    source = ast.parse(inspect.getsource(enum))
+    body = next(node.body for node in ast.walk(source) if isinstance(node, ast.ClassDef))
+    found: dict[str, str] = {}
+    for member, text in pairwise(body):
+        if isinstance(member, ast.Assign) and isinstance(text, ast.Expr):
+            name = ast.unparse(member.targets[0])
+            found[name] = " ".join(str(ast.literal_eval(text.value)).split())
+    return found
+
+
+def _yes(so: bool) -> str:
+    return "yes" if so else "no"
 
 
 def _variables(name: str, field: FieldInfo) -> str:

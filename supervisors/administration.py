@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from .order import with_child, without_child
+from .order import at_rest, with_child, without_child
 from .spec import ChildSpec, ChildType, InvalidSpec, Restart, Strategy
 from .state import (
     Child,
@@ -22,6 +22,7 @@ from .state import (
     Phase,
     Refused,
     Released,
+    Report,
     Request,
     RestartChild,
     StartChild,
@@ -32,8 +33,6 @@ from .state import (
 
 Step = tuple[State, tuple[Command, ...]]
 _Act = Callable[[State, Child], Step]
-
-_UP = (Phase.RUNNING, Phase.STOPPING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def _on(state: State, child_id: str, act: _Act) -> Step:
 
 def _start(state: State, spec: ChildSpec) -> Step:
     if (known := state.children.get(spec.id)) is not None:
-        why = "already_started" if known.phase in _UP else "already_present"
+        why = "already_started" if _not_stopped(known) == "running" else "already_present"
         return _refuse(state, why, f"{spec.id} is there and {known.phase}")
     try:
         state.spec.check(spec)
@@ -107,7 +106,9 @@ def _want(state: State, spec: ChildSpec) -> Step:
     if known.phase is Phase.STOPPED:
         return with_child(state, replace(known, phase=Phase.WAITING, origin=Origin.REQUESTED)), ()
     if known.phase.alive and known.fate in (Fate.KEEP, Fate.FORGET):  # it is leaving: turn it round
-        turned = Fate.RESTART if known.phase is Phase.STOPPING else None
+        # Among grouped children it may have been its siblings' restart that was to end it.
+        ends = known.phase is Phase.STOPPING or state.spec.strategy.grouped
+        turned = Fate.RESTART if ends else None
         return with_child(state, replace(known, fate=turned, until=None)), ()
     return state, ()
 
@@ -119,7 +120,7 @@ def _terminate(state: State, child: Child) -> Step:
         return with_child(state, replace(child, fate=fate)), ()
     if forgotten:
         return without_child(state, child.spec.id), ()
-    return with_child(state, replace(child, phase=Phase.STOPPED, until=None)), ()
+    return with_child(state, at_rest(child)), ()
 
 
 def _restart(state: State, child: Child) -> Step:
@@ -158,7 +159,7 @@ def _release(state: State, child: Child) -> Step:
         phase=Phase.WAITING, origin=Origin.RESTARTED, until=None,
         endings=(), failures=0, quarantines=0,
     )  # fmt: skip
-    return with_child(state, free), ()
+    return with_child(state, free), (Report(child.spec.id, "released"),)
 
 
 def _dismiss(state: State, child_id: str) -> Step:

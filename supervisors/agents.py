@@ -1,7 +1,7 @@
 """The supervisor whose children are the agents: activation, rescue, passivation.
 
 One process, one actor. It owns no agent: agents go on when it dies, and its successor finds them by
-what the host manager knows and by the table. What it decides is fenced twice: its own epoch
+what the host managers know and by the table. What it decides is fenced twice: its own epoch
 must be the current one of its row in `supervisors`, and an agent's epoch must be the one it saw.
 
 A poke (somebody committed a run) is a hint and may be lost. `_rescue` is the guarantee: it
@@ -13,96 +13,39 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from ..cluster import faults
-from ..cluster.engine import ActorRef
 from ..cluster.errors import AosError
-from ..cluster.exits import Exit
+from ..cluster.exits import Exit, ExitReason
 from ..cluster.postgres import Database, DatabaseUnavailable, dsn_of
 from ..cluster.settings import Settings, load
 from ..cluster.telemetry import configure, logger
-from .hosts import Host, living_hosts, take_host
+from .activation import Activator, ActiveAgent
+from .heartbeat import patience
+from .hosts.access import Managers
+from .hosts.store import HostStore
 from .spec import ChildSpec, Restart
-from .state import Dismissed, Phase, Report, Wanted
-from .store import Activation, ActivationStore, EventRecorder
+from .state import PASSIVE, Released, Report, Restored, Wanted
+from .store import ActivationStore, EventRecorder
 from .supervisor import Supervisor
 from .tree import AGENTS, agent_supervisor
 
-_ACTIVATE_SECONDS = 5.0
+_ANSWER_SECONDS = 5.0
 _SHED_IDLE_SECONDS = 1.0
+_MACHINES_SECONDS = 2.0
 _PARTITION_SECONDS = 3_600.0
+_EXIT_DEPOSED = 70
 
 log = logger(__name__)
 
 
-class ActiveAgent:
-    """An agent in its host: what the supervisor keeps alive."""
-
-    def __init__(self, host: Host, activation: Activation) -> None:
-        self.host, self.activation = host, activation
-
-    async def watch(self) -> Exit:
-        """Return when the host process has ended."""
-        activation = self.activation
-        return await self.host.watch(f"agent:{activation.tenant}/{activation.name}")
-
-    async def stop(self, seconds: float | None) -> None:
-        """End the process: what matters is in the journal, so there is nothing to wait for."""
-        del seconds
-        self.host.ref.kill()
-
-    async def describe(self) -> dict[str, Any]:
-        """Epoch and process."""
-        return {"pid": self.host.pid, "epoch": self.activation.epoch, "kind": "agent"}
-
-
-class Activator:
-    """Starts agents: a host, a higher epoch, and the identity handed over."""
-
-    def __init__(self, store: ActivationStore) -> None:
-        self._store = store
-        self.adoptable: dict[str, ActiveAgent] = {}
-        self._epochs: dict[str, int] = {}
-        self._manager: ActorRef | None = None
-
-    async def start(self, spec: ChildSpec) -> ActiveAgent:
-        """Adopt the agent if it lives from before, else activate it anew."""
-        if (alive := self.adoptable.pop(spec.id, None)) is not None:
-            self._epochs[spec.id] = alive.activation.epoch
-            return alive
-        host, self._manager = await take_host(self._manager)
-        try:
-            faults.point("supervisor.activating")
-            seen = self._epochs.pop(spec.id, None)
-            activation = await self._store.activate(
-                UUID(spec.id), host.ref.name, host.pid, host.node, seen=seen
-            )
-            await host.ref.call(
-                "activate", spec.id, activation.tenant, activation.epoch, timeout=_ACTIVATE_SECONDS
-            )
-        except BaseException:
-            host.ref.kill()
-            raise
-        self._epochs[spec.id] = activation.epoch
-        return ActiveAgent(host, activation)
-
-    def epoch_of(self, child: str) -> int | None:
-        """The epoch of the agent's last activation, if this process has made or adopted it."""
-        return self._epochs.get(child)
-
-    def forget(self, child: str) -> None:
-        """The agent was made passive, which raised its epoch: the one we knew is not current."""
-        self._epochs.pop(child, None)
-
-    async def progressed(self, spec: ChildSpec) -> bool:
-        """Whether the last activation committed an outcome."""
-        try:
-            return await self._store.progressed(UUID(spec.id), self._epochs.get(spec.id, 0))
-        except DatabaseUnavailable:
-            return True  # an outage is nobody's fault: do not count against the agent
+def agent_child(agent_id: UUID) -> ChildSpec:
+    """An agent that is nobody's member: it comes when it has work, and goes when it is idle."""
+    return ChildSpec(str(agent_id), "agent", Restart.TRANSIENT, args={"agent_id": str(agent_id)})
 
 
 class AgentSupervisor:
@@ -111,6 +54,9 @@ class AgentSupervisor:
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Lock | None = None
+        self._outage_at = -float("inf")
+        self._again: set[UUID] = set()
+        self._leaving: set[UUID] = set()
 
     async def start(self) -> dict[str, Any]:
         """Claim the agents, adopt those alive, and serve. Asking again changes nothing."""
@@ -128,6 +74,17 @@ class AgentSupervisor:
         """Somebody committed a run for this agent."""
         del tenant
         self._serve_agent(UUID(agent_id))
+
+    async def release(self, tenant: str, agent_id: str) -> None:
+        """End an agent's quarantine. Raises `RequestRefused` if it is not quarantined."""
+        del tenant  # the door has looked the agent up in the caller's tenant
+        await self._agents.request(Released(agent_id))
+
+    async def shed(self, hosts: list[str]) -> None:
+        """A machine is short of memory: make the agents of these idle hosts passive."""
+        for agent_id, agent in list(self._activator.active.items()):
+            if agent.host.ref.name in hosts:
+                await self._passivate(agent_id, agent, _SHED_IDLE_SECONDS)
 
     async def report(self) -> dict[str, Any]:
         """The agents as the tree shows them."""
@@ -154,93 +111,160 @@ class AgentSupervisor:
             dsn_of(settings), max_connections=4, application_name="aos-agents"
         )
         self._store = ActivationStore(self._database, AGENTS)
-        self._activator = Activator(self._store)
+        self._hosts = HostStore(self._database)
+        self._managers = Managers(patience(settings))
+        self._activator = Activator(self._store, self._managers)
         self._recorder = EventRecorder(self._database)
         self._agents = Supervisor(
             agent_supervisor(settings.agent_max_hosts), self._activator, self._record
         )
         await self._store.claim(os.getpid())
         await self._find_living()
-        for agent_id in self._activator.adoptable:
-            self._serve_agent(UUID(agent_id))
+        await self._find_quarantined()
+        lease = settings.lease_seconds
         self._tasks = [
             asyncio.create_task(service, name=name)
             for name, service in (
                 ("recorder", self._recorder.run()),
                 ("agents", self._agents.run()),
                 ("rescue", self._forever(self._rescue, settings.rescue_interval)),
-                ("passivate", self._forever(self._passivate_idle, settings.rescue_interval)),
+                ("machines", self._forever(self._managers.refresh, _MACHINES_SECONDS)),
+                ("takeover", self._forever(self._take_over, lease / 4)),
+                ("passivate", self._forever(self._passivate_idle, self._idle_round())),
                 ("partitions", self._forever(self._store.make_partitions, _PARTITION_SECONDS)),
             )
         ]
 
+    def _idle_round(self) -> float:
+        return max(1.0, min(self._settings.agent_idle_seconds / 10, 10.0))
+
     async def _find_living(self) -> None:
         believed = {active.host: active for active in await self._store.active()}
-        for host, about in await living_hosts():
+        for host, about in await self._managers.living():
             active = believed.get(host.ref.name)
             if active is not None and (about["agent_id"], about["epoch"]) == (
                 str(active.agent_id),
                 active.epoch,
             ):
-                self._activator.adoptable[str(active.agent_id)] = ActiveAgent(host, active)
+                self._activator.adoptable[active.agent_id] = (host, active)
+                self._serve_agent(active.agent_id)
             else:
                 host.ref.kill()
+
+    async def _find_quarantined(self) -> None:
+        for agent_id, until, times in await self._store.quarantined():
+            self._agents.tell(Restored(agent_child(agent_id), until, times))
 
     def _serve_agent(self, agent_id: UUID) -> None:
         """Have the agent active, and awake. Nobody waits for it: an agent that takes long to start
         must not delay the others.
         """
-        child = str(agent_id)
-        if (running := self._agents.running.get(child)) is not None:
-            running.host.ref.tell("wake")
+        if agent_id in self._leaving:
+            self._again.add(agent_id)
+        elif (active := self._activator.active.get(agent_id)) is not None:
+            active.host.ref.tell("wake")
         else:
-            self._agents.tell(Wanted(ChildSpec(child, "agent", Restart.PERMANENT)))
+            self._agents.tell(Wanted(agent_child(agent_id)))
 
     async def _rescue(self) -> None:
         overdue = timedelta(seconds=self._settings.rescue_interval)
         for agent_id, waiting in (await self._store.needy(overdue)).items():
-            if waiting or str(agent_id) not in self._agents.running:
+            if waiting or agent_id not in self._activator.active:
                 self._serve_agent(agent_id)
+
+    async def _take_over(self) -> None:
+        """Agents whose machine does not vouch for them any more are started elsewhere. Not within
+        a lease of an outage that we saw: those who vouch could not either.
+        """
+        lease = timedelta(seconds=self._settings.lease_seconds)
+        if not await self._store.is_current():
+            log.error("deposed by a newer supervisor process, leaving")
+            os._exit(_EXIT_DEPOSED)
+        lost = await self._hosts.lost_agents(lease)
+        if time.monotonic() - self._outage_at < lease.total_seconds():
+            return
+        for agent_id, host in lost.items():
+            active = self._activator.active.get(agent_id)
+            if active is not None and active.host.ref.name == host:
+                active.host.ref.kill()
+                active.left(Exit(ExitReason.NODE_LOST, "its machine's lease has run out"))
 
     async def _passivate_idle(self) -> None:
         full = len(self._agents.state.children) >= self._settings.agent_max_hosts
         limit = _SHED_IDLE_SECONDS if full else self._settings.agent_idle_seconds
-        for child, running in list(self._agents.running.items()):
-            state = self._agents.state.children.get(child)
-            if state is None or state.phase is not Phase.RUNNING:
-                continue
-            try:
-                about = await running.host.ref.call("whoami", timeout=_ACTIVATE_SECONDS)
-            except AosError:
-                continue  # its watch will tell
-            activation = running.activation
-            if about["idle_s"] >= limit and await self._store.passivate(
-                activation.agent_id, activation.epoch
-            ):
-                idle = f"idle for {about['idle_s']:.0f} s"
-                self._record(AGENTS, Report(child, "passivated", "", idle))
-                self._activator.forget(child)
-                self._agents.tell(Dismissed(child))
+        beats = await self._managers.beats()
+        idle = [
+            (beats.get(agent.host.ref.name, {}).get("idle_s", 0.0), agent_id, agent)
+            for agent_id, agent in self._activator.active.items()
+        ]
+        for seconds, agent_id, agent in sorted(idle, key=lambda each: -each[0]):
+            # A beat may be one interval old; whether it is idle indeed, it is asked itself.
+            if full or seconds + self._settings.heartbeat_interval * 1.1 >= limit:
+                await self._passivate(agent_id, agent, limit)
 
-    async def _forever(self, step: Any, interval: float) -> None:
+    async def _passivate(self, agent_id: UUID, agent: ActiveAgent, limit: float) -> None:
+        """Make an idle agent passive and its process free. What is poked meanwhile is served
+        afterwards; what nobody pokes, the rescuer finds.
+        """
+        if not self._agents.is_up(str(agent_id)):
+            return  # a member of a team, or on its way already
+        self._leaving.add(agent_id)
+        try:
+            about = await agent.host.whoami()
+            activation = agent.activation
+            if about["idle_s"] < limit or not await self._store.passivate(
+                agent_id, activation.epoch
+            ):
+                return
+            self._activator.forget(agent_id)
+            await self._empty(agent)
+            agent.left(PASSIVE)
+        except AosError as error:
+            log.info("not made passive", agent_id=str(agent_id), detail=error.detail)
+        finally:
+            self._leaving.discard(agent_id)
+            if agent_id in self._again:
+                self._again.discard(agent_id)
+                self._serve_agent(agent_id)
+
+    async def _empty(self, agent: ActiveAgent) -> None:
+        host = agent.host
+        try:
+            about = await host.ref.call("deactivate", timeout=_ANSWER_SECONDS)
+        except AosError as error:
+            log.info("ending a host that is not free", host=host.ref.name, detail=error.detail)
+            host.ref.kill()
+            return
+        if host.dedicated:
+            host.ref.kill()
+        else:
+            host.give_back(about["rss"])
+
+    async def _forever(self, step: Callable[[], Awaitable[None]], interval: float) -> None:
         """A reconciling loop: an outage or a bug in one round does not end it."""
         while True:
             try:
                 await step()
+            except DatabaseUnavailable as error:
+                self._outage_at = time.monotonic()
+                log.warning("waiting for postgres", detail=error.detail)
             except Exception as error:
-                log.warning("round failed", loop=step.__name__, error=repr(error))
+                log.warning("round failed", loop=repr(step), error=repr(error))
             await asyncio.sleep(interval)
 
     def _record(self, supervisor: str, report: Report) -> None:
         epoch = self._activator.epoch_of(report.child)
         self._recorder.record(supervisor, report, epoch=epoch)
-        if report.kind == "quarantined":
-            until = datetime.now(UTC) + report.delay
-            self._tasks.append(asyncio.create_task(self._show_quarantine(report.child, until)))
+        if report.kind in ("quarantined", "trial"):
+            self._tasks.append(asyncio.create_task(self._show_quarantine(report)))
 
-    async def _show_quarantine(self, child: str, until: datetime) -> None:
+    async def _show_quarantine(self, report: Report) -> None:
         """For people to see, and for a successor of ours; this process holds to it either way."""
+        child = self._agents.state.children.get(report.child)
         try:
-            await self._store.quarantine(UUID(child), until)
-        except AosError as error:
-            log.warning("a quarantine is not shown", child=child, detail=error.detail)
+            agent_id = UUID(report.child)
+            until = datetime.now(UTC) + report.delay
+            times = 0 if child is None else child.quarantines
+            await self._store.quarantine(agent_id, until, times)
+        except (AosError, ValueError) as error:
+            log.warning("a quarantine is not shown", child=report.child, error=repr(error))

@@ -22,6 +22,7 @@ LONG_LIFE = timedelta(seconds=60)
 _CAUSES = {
     ExitReason.OUT_OF_MEMORY: Cause.OUT_OF_MEMORY,
     ExitReason.NODE_LOST: Cause.NODE_LOSS,
+    ExitReason.NOPROC: Cause.NODE_LOSS,
     ExitReason.PREEMPTED: Cause.PREEMPTION,
 }
 _WEIGHTS = {Cause.CRASH: 1, Cause.OUT_OF_MEMORY: 2}

@@ -13,10 +13,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from ..cluster.exits import Exit
-from .spec import Strategy
-from .state import Child, Command, Fate, Finish, Phase, Start, State, Stop
+from .spec import Restart, Strategy
+from .state import Child, Command, Fate, Finish, Origin, Phase, Start, State, Stop
 
-_NOT_UP = (Phase.WAITING, Phase.STARTING, Phase.STOPPING)
+_COMING = (Phase.WAITING, Phase.STARTING)
 
 
 def with_child(state: State, child: Child) -> State:
@@ -30,6 +30,13 @@ def without_child(state: State, child_id: str) -> State:
     return replace(state, children=rest)
 
 
+def at_rest(child: Child) -> Child:
+    """The child without a process, and with nothing to wait for."""
+    return replace(
+        child, phase=Phase.STOPPED, fate=None, until=None, running_since=None, waits_for=""
+    )
+
+
 def is_first_start(child: Child) -> bool:
     """Whether nobody knows yet how the child's first start ends."""
     if child.life == 0:
@@ -40,12 +47,34 @@ def is_first_start(child: Child) -> bool:
 def doomed(state: State, ending: Exit) -> State:
     """The supervisor stops everybody and then ends with `ending`."""
     children = {
-        child_id: replace(child, fate=Fate.KEEP)
-        if child.phase.alive
-        else replace(child, phase=Phase.STOPPED, until=None)
+        child_id: replace(child, fate=Fate.KEEP) if child.phase.alive else at_rest(child)
         for child_id, child in state.children.items()
     }
     return replace(state, children=children, ending=ending)
+
+
+def regrouped(state: State, failed: str, until: datetime | None) -> tuple[State, list[str]]:
+    """Have the siblings that the strategy concerns stopped and started again with the failed one,
+    not before `until`; and who they are. As in OTP this also brings back those that were stopped,
+    or are about to be, and drops the temporary ones that live.
+    """
+    ids = list(state.children)
+    match state.spec.strategy:
+        case Strategy.ONE_FOR_ALL:
+            concerned = [child_id for child_id in ids if child_id != failed]
+        case Strategy.REST_FOR_ONE:
+            concerned = ids[ids.index(failed) + 1 :]
+        case _:
+            concerned = []
+    for child_id in concerned:
+        child = state.children[child_id]
+        if child.phase.alive:
+            leaves = child.spec.restart is Restart.TEMPORARY or child.fate is Fate.FORGET
+            child = replace(child, fate=Fate.FORGET if leaves else Fate.RESTART)
+        elif child.phase is not Phase.WAITING:  # who waits may have its first start ahead still
+            child = replace(child, phase=Phase.WAITING, origin=Origin.RESTARTED)
+        state = with_child(state, replace(child, until=until))
+    return state, concerned
 
 
 def advance(state: State, now: datetime) -> tuple[State, tuple[Command, ...]]:
@@ -93,7 +122,7 @@ def _is_blocked(state: State, child: Child) -> bool:
     for earlier in state.children.values():
         if earlier.spec.id == child.spec.id:
             return False
-        if strategy.grouped and earlier.phase in _NOT_UP:
+        if strategy.grouped and earlier.phase in _COMING:
             return True
         if is_first_start(earlier):
             return True

@@ -36,7 +36,7 @@ from .budgets import (
     quarantine_of,
     too_intense,
 )
-from .order import advance, doomed, with_child, without_child
+from .order import advance, at_rest, doomed, regrouped, with_child, without_child
 from .spec import AutoShutdown, Restart, Strategy
 from .state import (
     Child,
@@ -74,8 +74,11 @@ def decide(state: State, event: Event, now: datetime) -> Step:
 
 
 def next_due(state: State) -> datetime | None:
-    """When the next `Due` has something to do."""
-    return min((child.until for child in state.children.values() if child.until), default=None)
+    """When the next `Due` has something to do. Whoever is still to be stopped before it may come
+    back waits for that, and not for a time.
+    """
+    waiting = (child for child in state.children.values() if not child.phase.alive)
+    return min((child.until for child in waiting if child.until), default=None)
 
 
 def _hear(state: State, event: Event, now: datetime) -> Step:
@@ -112,13 +115,12 @@ def _started(state: State, event: Started, now: datetime) -> Step:
 
 def _ignored(state: State, event: Ignored) -> Step:
     child = _current(state, event.child, event.life)
-    if child is None:
+    if child is None or child.phase is Phase.RUNNING:
         return state, ()
     report = (Report(event.child, "ignored"),)
-    kept = child.spec.restart is not Restart.TEMPORARY and child.fate is not Fate.FORGET
-    if state.spec.strategy is Strategy.DYNAMIC or not kept:
-        return without_child(state, event.child), report
-    return with_child(state, replace(child, phase=Phase.STOPPED, fate=None, until=None)), report
+    if child.fate is not None:
+        return _stopped(state, child, child.fate), report
+    return _gone(state, child), report
 
 
 def _ended(state: State, event: Ended, now: datetime) -> Step:
@@ -129,7 +131,7 @@ def _ended(state: State, event: Ended, now: datetime) -> Step:
     ended = Report(event.child, "ended", exit_.reason, exit_.detail)
     if child.fate is not None:
         return _stopped(state, child, child.fate), (ended,)
-    if exit_.reason is ExitReason.NO_CAPACITY:
+    if exit_.reason is ExitReason.NO_CAPACITY and child.phase is Phase.STARTING:
         return _pending(state, child, exit_, now)
     child = cleared(child, progressed=event.progressed, state=state, now=now)
     first = child.phase is Phase.STARTING and child.origin is not Origin.RESTARTED
@@ -147,25 +149,24 @@ def _stopped(state: State, child: Child, fate: Fate) -> State:
             again = replace(child, phase=Phase.WAITING, fate=None, origin=Origin.RESTARTED)
             return with_child(state, replace(again, running_since=None))
         case Fate.KEEP:
-            kept = replace(child, phase=Phase.STOPPED, fate=None, until=None, running_since=None)
-            return with_child(state, kept)
+            return with_child(state, at_rest(child))
         case Fate.FORGET:
             return without_child(state, child.spec.id)
 
 
 def _pending(state: State, child: Child, exit_: Exit, now: datetime) -> Step:
     """No machine has what it needs: nobody's failure, and reported once."""
-    waiting = replace(
-        child, phase=Phase.WAITING, until=now + CAPACITY_PAUSE, waits_for=exit_.detail
-    )
-    news = child.waits_for != exit_.detail
-    report = Report(child.spec.id, "pending", exit_.reason, exit_.detail)
-    return with_child(state, waiting), (report,) if news else ()
+    missing = exit_.detail or "capacity"
+    report = Report(child.spec.id, "pending", exit_.reason, missing)
+    reports = (report,) if child.waits_for != missing else ()
+    until = now + CAPACITY_PAUSE
+    waiting = replace(child, phase=Phase.WAITING, until=until, waits_for=missing)
+    return with_child(state, waiting), reports
 
 
 def _never_started(state: State, child: Child, exit_: Exit, ended: Report) -> Step:
     """OTP's answers to a first start that fails."""
-    failed = replace(child, phase=Phase.STOPPED, until=None)
+    failed = at_rest(child)
     match child.origin:
         case Origin.BOOT:
             why = f"failed_to_start_child {child.spec.id}: {exit_.detail}"
@@ -188,31 +189,42 @@ def _comes_back(restart: Restart, reason: ExitReason) -> bool:
 
 def _left(state: State, child: Child, ended: Report) -> Step:
     """A child ended by itself and does not come back."""
-    if child.spec.restart is Restart.TEMPORARY or state.spec.strategy is Strategy.DYNAMIC:
-        state = without_child(state, child.spec.id)
-    else:
-        gone = replace(child, phase=Phase.STOPPED, until=None, running_since=None)
-        state = with_child(state, gone)
+    state = _gone(state, child)
     if child.spec.significant and _is_enough(state):
         report = Report(child.spec.id, "auto_shutdown", state.spec.auto_shutdown)
         return doomed(state, Exit(ExitReason.SHUTDOWN, "auto_shutdown")), (ended, report)
     return state, (ended,)
 
 
+def _gone(state: State, child: Child) -> State:
+    """No process, and none wanted: forgotten or kept, as its restart type has it."""
+    if child.spec.restart is Restart.TEMPORARY or state.spec.strategy is Strategy.DYNAMIC:
+        return without_child(state, child.spec.id)
+    return with_child(state, at_rest(child))
+
+
 def _is_enough(state: State) -> bool:
-    """Whether a significant end is the one that ends the supervisor."""
-    if state.spec.auto_shutdown is AutoShutdown.ANY_SIGNIFICANT:
-        return True
-    return not any(
-        child.spec.significant and child.phase is not Phase.STOPPED
-        for child in state.children.values()
-    )
+    """Whether a significant end is the one that ends the supervisor. Who is being stopped for good
+    counts as gone: in OTP, which waits for a stop, it would be.
+    """
+    match state.spec.auto_shutdown:
+        case AutoShutdown.NEVER:
+            return False
+        case AutoShutdown.ANY_SIGNIFICANT:
+            return True
+        case AutoShutdown.ALL_SIGNIFICANT:
+            return not any(
+                child.spec.significant
+                and child.phase is not Phase.STOPPED
+                and child.fate not in (Fate.KEEP, Fate.FORGET)
+                for child in state.children.values()
+            )
 
 
 def _restart(state: State, child: Child, exit_: Exit, now: datetime, ended: Report) -> Step:
     cause = cause_of(exit_.reason)
     state, child = charged(state, child, cause, now)
-    child = replace(child, phase=Phase.STOPPED, running_since=None)
+    child = at_rest(child)
     if too_intense(state):
         why = f"reached_max_restart_intensity: more than {state.spec.intensity}"
         report = Report(child.spec.id, "gave_up", why)
@@ -226,35 +238,9 @@ def _restart(state: State, child: Child, exit_: Exit, now: datetime, ended: Repo
         child,
         phase=Phase.WAITING, origin=Origin.RESTARTED, until=until, restarts=child.restarts + 1,
     )  # fmt: skip
-    state, siblings = _regroup(with_child(state, waiting), child.spec.id, until)
+    state, siblings = regrouped(with_child(state, waiting), child.spec.id, until)
     detail = f"with {', '.join(siblings)}" if siblings else ""
     return state, (ended, Report(child.spec.id, "restarting", exit_.reason, detail, delay))
-
-
-def _regroup(state: State, failed: str, until: datetime | None) -> tuple[State, list[str]]:
-    """Have the siblings that the strategy concerns stopped and started again with the failed one.
-    As in OTP this also brings back those that were stopped, and drops the temporary ones.
-    """
-    ids = list(state.children)
-    match state.spec.strategy:
-        case Strategy.ONE_FOR_ALL:
-            concerned = [child_id for child_id in ids if child_id != failed]
-        case Strategy.REST_FOR_ONE:
-            concerned = ids[ids.index(failed) + 1 :]
-        case _:
-            concerned = []
-    for child_id in concerned:
-        child = state.children[child_id]
-        if not child.phase.alive:
-            again = replace(child, phase=Phase.WAITING, origin=Origin.RESTARTED, until=until)
-            state = with_child(state, again)
-        elif child.fate is None:
-            temporary = child.spec.restart is Restart.TEMPORARY
-            fate = Fate.FORGET if temporary else Fate.RESTART
-            state = with_child(state, replace(child, fate=fate, until=until))
-        elif child.fate is Fate.RESTART:
-            state = with_child(state, replace(child, until=until))
-    return state, concerned
 
 
 def _quarantine(state: State, child: Child, exit_: Exit, now: datetime, ended: Report) -> Step:
@@ -268,7 +254,7 @@ def _quarantine(state: State, child: Child, exit_: Exit, now: datetime, ended: R
 
 
 def _restored(state: State, event: Restored) -> State:
-    if event.spec.id in state.children:
+    if event.spec.id in state.children or state.ending is not None:
         return state
     child = Child(
         event.spec,

@@ -4,90 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from ..cluster.engine import (
-    ActorGone,
-    ActorOptions,
-    ActorRef,
-    call_self,
-    find,
-    spawn,
-)
-from ..cluster.errors import AosError
+from ..cluster.engine import call_self
 from ..cluster.exits import Exit, ExitReason
 from ..cluster.postgres import Database, dsn_of
-from ..cluster.settings import load
+from ..cluster.settings import Settings, load
 from ..cluster.telemetry import configure, logger
+from .actor_child import ActorStarter
+from .children import Running
+from .heartbeat import patience
+from .hosts.nodes import watch_nodes
+from .hosts.store import HostStore
+from .janitor import Janitor
+from .nested import NestedSupervisor
+from .services import Service
 from .spec import ChildSpec, ChildType
 from .store import EventRecorder
 from .supervisor import Supervisor
-from .tree import ROOT, actor_name, root
+from .tree import HOSTS, JANITOR, NODES, ROOT, hosts, root
 
-_PING_SECONDS = 5.0
-_REPORT_SECONDS = 1.0
-"""A child that hangs must not hang the tree: who looks at it waits two seconds."""
-_START_SECONDS = 45.0
-_STOP_SECONDS = 30.0
-_NAME_SECONDS = 0.05
 _EXIT_GAVE_UP = 72
 
 log = logger(__name__)
 
 
-class ActorChild:
-    """A static child: a detached actor with a known name."""
+class RootStarter:
+    """Starts the root's children and those of `hosts`: actors, services, a nested supervisor."""
 
-    def __init__(self, ref: ActorRef, about: dict[str, Any]) -> None:
-        self.ref, self._about = ref, about
+    def __init__(self, settings: Settings, recorder: EventRecorder, database: Database) -> None:
+        self._recorder = recorder
+        self._actors = ActorStarter(patience(settings))
+        kept = timedelta(days=settings.supervision_events_days)
+        self._janitor = Janitor(HostStore(database), settings, partial(recorder.trim, kept))
+        self._hosts: Supervisor[Any] | None = None
 
-    async def watch(self) -> Exit:
-        """Return when the process has ended; being out of touch is asked about first."""
-        while True:
-            exit_ = await self.ref.watch()
-            if exit_.reason is not ExitReason.SUSPECT:
-                return exit_
-            try:
-                await self.ref.call("ping", timeout=_PING_SECONDS)
-            except AosError as error:
-                self.ref.kill()
-                return Exit(ExitReason.NODE_LOST, error.detail)
-
-    async def stop(self, seconds: float | None) -> None:
-        """Ask it to stop, then end the process."""
-        with suppress(AosError):  # it is ended either way
-            await self.ref.call("stop", timeout=seconds or _STOP_SECONDS)
-        self.ref.kill()
-
-    async def describe(self) -> dict[str, Any]:
-        """What it said when it started, and its own children if it has any."""
-        try:
-            return {**self._about, **await self.ref.call("report", timeout=_REPORT_SECONDS)}
-        except AosError as error:
-            return {**self._about, "unreachable": error.detail}
-
-
-class ActorStarter:
-    """Starts or adopts static children by name."""
-
-    async def start(self, spec: ChildSpec) -> ActorChild:
-        """The living actor of that name if it answers, else a new one; then its `start`."""
-        name = actor_name(spec.id)
-        while True:
-            ref = find(name)
-            try:
-                ref = ref or spawn(spec.start, options=ActorOptions(name=name))
-                return ActorChild(ref, await ref.call("start", timeout=_START_SECONDS))
-            except (ActorGone, ValueError) as error:
-                # A dead actor's name stays taken for a moment, and a twin may have been faster.
-                if isinstance(error, ActorGone) and error.context["reason"] == "start_error":
-                    raise
-                await asyncio.sleep(_NAME_SECONDS)
+    async def start(self, spec: ChildSpec) -> Running:
+        """Start the child, or adopt the actor that lives."""
+        match spec.id:
+            case child if child == HOSTS:
+                self._hosts = Supervisor(hosts(), self, self._recorder.record)
+                return await NestedSupervisor.start(self._hosts)
+            case child if child == NODES and self._hosts is not None:
+                supervisor = self._hosts
+                return Service(lambda: watch_nodes(supervisor))
+            case child if child == JANITOR:
+                janitor = self._janitor
+                return Service(janitor.run, lambda: {"swept": janitor.swept})
+            case _:
+                return await self._actors.start(spec)
 
     async def progressed(self, spec: ChildSpec) -> bool:
-        """Static children are judged by the intensity alone, as in OTP."""
+        """The tree's own members are judged by how often they end alone, as in OTP."""
         del spec
         return False
 
@@ -119,9 +89,9 @@ class RootSupervisor:
         """The tree."""
         return {
             "id": ROOT,
-            "pid": os.getpid(),
             "kind": "supervisor",
             "type": ChildType.SUPERVISOR.value,
+            "pid": os.getpid(),
             "state": "running",
             "since": self._since.isoformat(),
             "children": await self._supervisor.describe(),
@@ -134,7 +104,7 @@ class RootSupervisor:
     async def stop(self) -> None:
         """Stop the children in reverse order. The process itself is ended by whoever asks."""
         self._stopping = True
-        await self._supervisor.stop()
+        await self._supervisor.stop(Exit(ExitReason.SHUTDOWN, "told to stop"))
         for task in self._tasks:
             task.cancel()
 
@@ -144,8 +114,12 @@ class RootSupervisor:
         logs = settings.home / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         configure(settings.log_level, file=logs / "supervisors.jsonl")
-        recorder = EventRecorder(Database(dsn_of(settings), application_name="aos-root"))
-        self._supervisor = Supervisor(root(self._front), ActorStarter(), recorder.record)
+        database = Database(dsn_of(settings), application_name="aos-root")
+        recorder = EventRecorder(database)
+        starter = RootStarter(settings, recorder, database)
+        self._supervisor: Supervisor[Running] = Supervisor(
+            root(self._front), starter, recorder.record
+        )
         self._tasks = [
             asyncio.create_task(recorder.run()),
             asyncio.create_task(self._serve()),

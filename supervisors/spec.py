@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum, StrEnum
+from types import UnionType
 from typing import Any
 
 from ..cluster.errors import Blame, SupervisionError
@@ -172,10 +173,9 @@ class ChildSpec:
             raise InvalidSpec("a child needs an id")
         if not self.start:
             raise InvalidSpec(f"child {self.id} does not say what it is started from")
-        if self.restart not in tuple(Restart):
-            raise InvalidSpec(f"unknown restart {self.restart!r} of {self.id}")
-        if self.type not in tuple(ChildType):
-            raise InvalidSpec(f"unknown type {self.type!r} of {self.id}")
+        _check(self.id, "restart", self.restart, Restart)
+        _check(self.id, "type", self.type, ChildType)
+        _check(self.id, "shutdown", self.shutdown, timedelta | Shutdown | None)
         if isinstance(self.shutdown, timedelta) and self.shutdown < timedelta(0):
             raise InvalidSpec(f"shutdown of {self.id} is negative")
         if self.significant and self.restart is Restart.PERMANENT:
@@ -219,11 +219,10 @@ class SupervisorSpec:
     strict_start: bool = False
 
     def __post_init__(self) -> None:
-        if self.strategy not in tuple(Strategy):
-            known = ", ".join(Strategy)
-            raise InvalidSpec(f"unknown strategy {self.strategy!r} of {self.id}; known: {known}")
-        if self.auto_shutdown not in tuple(AutoShutdown):
-            raise InvalidSpec(f"unknown auto_shutdown {self.auto_shutdown!r} of {self.id}")
+        if not self.id:
+            raise InvalidSpec("a supervisor needs an id")
+        _check(self.id, "strategy", self.strategy, Strategy)
+        _check(self.id, "auto_shutdown", self.auto_shutdown, AutoShutdown)
         ids = [child.id for child in self.children]
         if doubled := sorted({child_id for child_id in ids if ids.count(child_id) > 1}):
             raise InvalidSpec(f"supervisor {self.id} names {', '.join(doubled)} twice")
@@ -231,6 +230,8 @@ class SupervisorSpec:
             raise InvalidSpec(f"max_children {self.max_children} is fewer than {self.id} has")
         if self.quarantine <= timedelta(0):
             raise InvalidSpec(f"quarantine of {self.id} is not positive")
+        if self.spread < timedelta(0):
+            raise InvalidSpec(f"spread of {self.id} is negative")
         if self.strategy.grouped and self.budgets is not None:
             raise InvalidSpec(
                 f"{self.id} is {self.strategy} and has budgets for single children: its children "
@@ -246,5 +247,14 @@ class SupervisorSpec:
 
 
 def otp(spec: SupervisorSpec) -> SupervisorSpec:
-    """The same supervisor by OTP's rules alone: no delays, no quarantine, no second first try."""
-    return replace(spec, backoff=NO_BACKOFF, budgets=None, strict_start=True)
+    """The same supervisor by OTP's rules alone: no delays, no quarantine, no second first try. That
+    ends are charged by cause stays: OTP knows neither lost machines nor a lack of memory.
+    """
+    return replace(spec, backoff=NO_BACKOFF, spread=timedelta(0), budgets=None, strict_start=True)
+
+
+def _check(owner: str, name: str, value: object, kind: type[StrEnum] | UnionType) -> None:
+    """A word only equals its member and a number is no time: they would pass for something else."""
+    if not isinstance(value, kind):
+        known = str(kind) if isinstance(kind, UnionType) else ", ".join(kind)
+        raise InvalidSpec(f"unknown {name} {value!r} of {owner}; known: {known}")

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from ..cluster.exits import Exit
+from ..cluster.exits import Exit, ExitReason
 from .spec import Cause, ChildSpec, SupervisorSpec
+
+PASSIVE = Exit(ExitReason.NORMAL, "passive")
+"""How an agent ends that had nothing to do: its next run brings it back."""
 
 
 class Phase(StrEnum):

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from ..actors.roster import AgentNotFound
 from ..cluster.errors import StorageError, SupervisionError
 from ..cluster.postgres import Database, DatabaseUnavailable, Queries, Row
 from ..cluster.telemetry import logger
+from ..skills.contracts import Dedicated
 from .state import Report
 
 QUERIES = Queries.load(Path(__file__).with_name("supervision.sql"))
@@ -41,8 +43,19 @@ class Activation:
     tenant: str
     epoch: int
     host: str
-    pid: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """What must be known of an agent before it is activated; `epoch` is what the next activation is
+    compared with.
+    """
+
+    tenant: str
     name: str
+    epoch: int
+    dedicated: Dedicated | None
 
 
 class ActivationStore:
@@ -60,34 +73,53 @@ class ActivationStore:
         )
         return self._epoch
 
+    async def facts(self, agent_id: UUID) -> AgentFacts:
+        """What an activation needs to know. Raises `AgentNotFound`."""
+        row = await self._database.fetch_one(QUERIES.agent_facts, agent_id)
+        if row is None:
+            raise AgentNotFound(f"no agent {agent_id}")
+        dedicated = row["dedicated"] and Dedicated.model_validate_json(row["dedicated"])
+        return AgentFacts(row["tenant_id"], row["name"], row["epoch"], dedicated or None)
+
     async def activate(
-        self, agent_id: UUID, host: str, pid: int, node: str, *, seen: int | None = None
+        self, agent_id: UUID, host: str, pid: int, node: str, *, seen: int
     ) -> Activation:
         """Raise the agent's epoch in favour of a host. Raises `ActivationLost` if it is not the one
-        that was `seen`; without one it is looked up.
+        that was `seen`, or if this supervisor process has been deposed.
         """
-        if seen is None:
-            seen = await self._database.fetch_value(QUERIES.seen_epoch, agent_id)
         row = await self._database.fetch_one(
-            QUERIES.activate, self._supervisor, self._epoch, agent_id, seen or 0, host, pid, node
+            QUERIES.activate, self._supervisor, self._epoch, agent_id, seen, host, pid, node
         )
         if row is None:
-            raise ActivationLost(f"agent {agent_id} has moved on from epoch {seen or 0}")
-        return Activation(agent_id, row["tenant_id"], row["epoch"], host, pid, row["name"])
+            raise ActivationLost(f"agent {agent_id} has moved on from epoch {seen}")
+        return Activation(agent_id, row["tenant_id"], row["epoch"], host, row["activated_at"])
+
+    async def is_current(self) -> bool:
+        """Whether this process has not been deposed."""
+        epoch = await self._database.fetch_value(QUERIES.supervisor_epoch, self._supervisor)
+        return bool(epoch == self._epoch)
 
     async def active(self) -> list[Activation]:
         """All activations that the table believes in."""
         rows = await self._database.fetch(QUERIES.active_agents)
-        return [Activation(**row) for row in rows]
+        return [
+            Activation(r["agent_id"], r["tenant_id"], r["epoch"], r["host"], r["activated_at"])
+            for r in rows
+        ]
 
     async def passivate(self, agent_id: UUID, epoch: int) -> bool:
         """Take an idle agent's epoch away. False: it has something to do after all."""
         row = await self._database.fetch_one(QUERIES.passivate, agent_id, epoch)
         return row is not None
 
-    async def quarantine(self, agent_id: UUID, until: datetime) -> None:
-        """Show that nobody activates this agent before an instant."""
-        await self._database.execute(QUERIES.quarantine, agent_id, until)
+    async def quarantine(self, agent_id: UUID, until: datetime, times: int) -> None:
+        """Show that nobody activates this agent before an instant, for the how manieth time."""
+        await self._database.execute(QUERIES.quarantine, agent_id, until, times)
+
+    async def quarantined(self) -> list[tuple[UUID, datetime, int]]:
+        """Who is quarantined now, until when, and for the how manieth time in a row."""
+        rows = await self._database.fetch(QUERIES.quarantined_agents)
+        return [(row["agent_id"], row["quarantined_until"], row["failures"]) for row in rows]
 
     async def progressed(self, agent_id: UUID, epoch: int) -> bool:
         """Whether an activation committed an outcome."""
@@ -101,17 +133,6 @@ class ActivationStore:
     async def make_partitions(self) -> None:
         """Have the partitions of the weeks to come."""
         await self._database.execute(QUERIES.make_partitions)
-
-    async def trim_events(self, older_than: timedelta) -> int:
-        """Remove supervision events that are older, at least a day; how many there were."""
-        removed = 0
-        while True:
-            trimmed = await self._database.fetch_value(
-                QUERIES.trim_events, older_than, _TRIM_AT_ONCE
-            )
-            removed += trimmed
-            if trimmed < _TRIM_AT_ONCE:
-                return removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +180,17 @@ class EventRecorder:
             while not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             await self._write(batch)
+
+    async def trim(self, older_than: timedelta) -> int:
+        """Remove events that are older, at least a day; how many there were."""
+        removed = 0
+        while True:
+            trimmed = await self._database.fetch_value(
+                QUERIES.trim_events, older_than, _TRIM_AT_ONCE
+            )
+            removed += trimmed
+            if trimmed < _TRIM_AT_ONCE:
+                return removed
 
     async def _write(self, batch: list[_Taken]) -> None:
         while True:

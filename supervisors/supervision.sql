@@ -17,16 +17,20 @@ ON CONFLICT (agent_id) DO UPDATE
 SET epoch = activations.epoch + 1, state = 'active', host = $5, pid = $6, node_id = $7,
     activated_at = now(), quarantined_until = NULL
 WHERE activations.epoch = $4
-RETURNING tenant_id, epoch, (SELECT name FROM agents WHERE agent_id = $3) AS name;
+RETURNING tenant_id, epoch, activated_at;
 
--- seen_epoch
--- What the next activation must be compared with.
-SELECT epoch FROM activations WHERE agent_id = $1;
+-- agent_facts
+-- What an activation needs to know; the epoch is what it must be compared with.
+SELECT a.tenant_id, a.name, nullif((a.profile -> 'dedicated')::text, 'null') AS dedicated, coalesce(v.epoch, 0) AS epoch
+FROM agents a LEFT JOIN activations v USING (agent_id) WHERE a.agent_id = $1;
+
+-- supervisor_epoch
+-- Whether a supervisor process has been deposed.
+SELECT epoch FROM supervisors WHERE supervisor = $1;
 
 -- active_agents
 -- What a new supervisor process may find alive.
-SELECT v.agent_id, v.tenant_id AS tenant, v.epoch, v.host, v.pid, a.name
-FROM activations v JOIN agents a USING (agent_id) WHERE v.state = 'active';
+SELECT agent_id, tenant_id, epoch, host, activated_at FROM activations WHERE state = 'active';
 
 -- passivate
 -- Only while nothing is left to do: a run that slipped in keeps the agent active.
@@ -37,8 +41,14 @@ RETURNING epoch;
 
 -- quarantine
 -- The circuit is open: nobody activates this agent before the given instant.
-UPDATE activations SET state = 'quarantined', host = NULL, pid = NULL, quarantined_until = $2
+UPDATE activations
+SET state = 'quarantined', host = NULL, pid = NULL, quarantined_until = $2, failures = $3
 WHERE agent_id = $1;
+
+-- quarantined_agents
+-- What a new supervisor process must hold to.
+SELECT agent_id, quarantined_until, failures FROM activations
+WHERE state = 'quarantined' AND quarantined_until > now();
 
 -- progressed
 -- Whether an activation committed an outcome: then its end is not one more failure in a row.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from ..cluster.clock import Clock, SystemClock
@@ -42,6 +43,7 @@ START_SECONDS = 60.0
 _CONFIRM_SECONDS = 10.0
 """A child that was stopped, or killed, and whose end nobody confirms does not hold up the rest."""
 _CUT_SHORT = Exit(ExitReason.SHUTDOWN, "stopped before its start, or its end, was confirmed")
+_CANCELLED = Exit(ExitReason.CRASH, "its start or its watch was cancelled, and not by us")
 
 log = logger(__name__)
 
@@ -79,7 +81,9 @@ class Supervisor(Generic[R]):
         self._clock = clock or SystemClock()
         self._events: asyncio.Queue[tuple[Event, asyncio.Future[None] | None]] = asyncio.Queue()
         self._lives: dict[tuple[str, int], asyncio.Task[Ended | Ignored]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._stops: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.Task[None] | None = None
+        self._alarm_at: datetime | None = None
         self._exit: Exit | None = None
         self._over = asyncio.Event()
 
@@ -90,18 +94,22 @@ class Supervisor(Generic[R]):
         self.tell(Due())
         try:
             while self._exit is None:
-                event, asker = await self._next_event()
-                self._handle(event, asker)
+                self._handle(*await self._events.get())
+                self._set_alarm()
             return self._exit
         finally:
             self._over.set()
             self._refuse_the_rest()
-            for task in (*self._lives.values(), *self._tasks):
-                task.cancel()
+            for task in (*self._lives.values(), *self._stops, self._alarm):
+                if task is not None:
+                    task.cancel()
 
     def tell(self, event: Event) -> None:
-        """Put an event, or a request whose refusal nobody needs to know of."""
-        self._events.put_nowait((event, None))
+        """Put an event, or a request whose refusal nobody needs to know of. Whoever has ended hears
+        nothing.
+        """
+        if not self._over.is_set():
+            self._events.put_nowait((event, None))
 
     async def request(self, request: Request) -> None:
         """Ask for something. Returns when it is granted, which is before it is done. Raises
@@ -162,19 +170,19 @@ class Supervisor(Generic[R]):
                 detail = f"{refusal.why}: {refusal.detail}"
                 asker.set_exception(RequestRefused(detail, why=refusal.why))
 
-    async def _next_event(self) -> tuple[Event, asyncio.Future[None] | None]:
+    def _set_alarm(self) -> None:
         due = next_due(self.state)
-        if due is None or not self._events.empty():
-            return await self._events.get()
-        wait = max(0.0, (due - self._clock.now()).total_seconds())
-        timer = asyncio.ensure_future(self._clock.sleep(wait))
-        event = asyncio.ensure_future(self._events.get())
-        try:
-            await asyncio.wait({timer, event}, return_when=asyncio.FIRST_COMPLETED)
-            return event.result() if event.done() else (Due(), None)
-        finally:
-            timer.cancel()
-            event.cancel()
+        if due == self._alarm_at:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = due
+        self._alarm = None if due is None else asyncio.create_task(self._ring(due))
+
+    async def _ring(self, due: datetime) -> None:
+        await self._clock.sleep(max(0.0, (due - self._clock.now()).total_seconds()))
+        self._alarm_at = None  # should it have been early, it is set again
+        self.tell(Due())
 
     def _perform(self, command: Command) -> None:
         match command:
@@ -197,22 +205,27 @@ class Supervisor(Generic[R]):
 
         def tell(ended: asyncio.Task[Ended | Ignored]) -> None:
             del self._lives[key]
-            if not self._over.is_set():
-                self.tell(Ended(*key, _CUT_SHORT) if ended.cancelled() else ended.result())
+            if not ended.cancelled():
+                self.tell(ended.result())
+            else:  # by us, unless nobody asked for it
+                self.tell(Ended(*key, _CUT_SHORT if ended.cancelling() else _CANCELLED))
 
         task.add_done_callback(tell)
 
     def _end(self, child: str, life: int, seconds: float | None) -> None:
         if child in self.running:
             stopping = asyncio.create_task(self._stop(self.running[child], (child, life), seconds))
-            self._tasks.add(stopping)
-            stopping.add_done_callback(self._tasks.discard)
-        else:  # it is being started, and a starter that is cancelled leaves nothing behind
-            self._lives[child, life].cancel()
+            self._stops.add(stopping)
+            stopping.add_done_callback(self._stops.discard)
+        elif (starting := self._lives.get((child, life))) is not None:
+            starting.cancel()  # a starter that is cancelled leaves nothing behind
+        # Else its end is told already, and not heard yet.
 
     async def _stop(self, running: R, key: tuple[str, int], seconds: float | None) -> None:
+        bound = None if seconds is None else seconds + _CONFIRM_SECONDS
         try:
-            await running.stop(seconds)
+            async with asyncio.timeout(bound):
+                await running.stop(seconds)
         except Exception as error:  # its watch tells what became of it
             log.warning("a stop failed", child=key[0], error=explain(error))
         if (life := self._lives.get(key)) is not None:
@@ -221,16 +234,17 @@ class Supervisor(Generic[R]):
                 unconfirmed.cancel()
 
     async def _lived(self, spec: ChildSpec, life: int) -> Ended | Ignored:
-        bound = START_SECONDS if spec.type is ChildType.WORKER else None
+        bound = asyncio.timeout(START_SECONDS if spec.type is ChildType.WORKER else None)
         try:
-            async with asyncio.timeout(bound):
+            async with bound:
                 running = await self._starter.start(spec)
         except NotNeeded:
             return Ignored(spec.id, life)
         except NoCapacity as error:
             return Ended(spec.id, life, Exit(ExitReason.NO_CAPACITY, str(error)))
         except Exception as error:
-            return Ended(spec.id, life, Exit(ExitReason.START_ERROR, explain(error)))
+            late = f"not started within {START_SECONDS:g} s" if bound.expired() else explain(error)
+            return Ended(spec.id, life, Exit(ExitReason.START_ERROR, late))
         self.running[spec.id] = running
         self.tell(Started(spec.id, life))
         try:

@@ -121,6 +121,7 @@ def aos(model_server: AnthropicServer) -> Iterator[RunningAos]:
         "ANTHROPIC_API_KEY": model_server.key,
         "ANTHROPIC_BASE_URL": model_server.url,
         "AOS_AGENT_IDLE_SECONDS": "10",
+        "AOS_HEARTBEAT_INTERVAL": "1",
     }
     with DemoSite(slow_seconds=0.4) as site, running_aos(site, **given) as running:
         yield running

@@ -173,6 +173,12 @@ class RunStore:
             wanted[row["run_id"]].append(row)
         return {run_id: _fold_rows(run_id, journal) for run_id, journal in wanted.items()}
 
+    async def prepare(self) -> None:
+        """Have the statements of `unfinished` ready on this connection."""
+        nobody = UUID(int=0)
+        await self._database.fetch(QUERIES.unfinished_of_agent, nobody, "", [], 1)
+        await self._database.fetch(QUERIES.journals_of, "", [nobody])
+
 
 def _first_event(submission: Submission, run_id: UUID) -> RunSubmitted:
     return RunSubmitted(

@@ -27,6 +27,9 @@ _STATE_STYLES = {
     "stopped": "dim",
     "quarantined": "bold red",
 }
+_UNSHOWN = frozenset({"node"})
+"""Facts that the line has already: a manager's id begins with that of its machine."""
+
 _KIND_STYLES = {
     "started": "green",
     "ended": "yellow",
@@ -116,6 +119,8 @@ def _facts(node: TreeNode) -> str:
     shown: list[str] = []
     for name, fact in (node.model_extra or {}).items():
         words = name.replace("_", " ")
+        if name in _UNSHOWN:
+            continue
         if isinstance(fact, bool):
             shown.append(words if fact else f"not {words}")
         elif isinstance(fact, str | int | float):

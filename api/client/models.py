@@ -154,7 +154,7 @@ class SupervisionEvent(Shape):
     `name`: the agent's. `epoch`: the agent's at that moment. `delay_ms`: how long what was decided
     waits, such as a restart, or lasts, such as a quarantine.
 
-    `kind`: started, ended, restarting, quarantined, trial, pending, passivated, … `reason` is that
+    `kind`: started, ended, restarting, quarantined, trial, pending, … `reason` is that
     of the end, in OTP's words: crash, killed, shutdown, start_error, …
     """
 
@@ -193,6 +193,7 @@ class TreeNode(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     id: str
+    agent_id: str | None = None
     name: str | None = None
     tenant: str | None = None
     kind: str | None = None
@@ -210,7 +211,9 @@ class TreeNode(BaseModel):
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """What people call it; of an agent that is a team's member also its place there."""
+        if self.name and self.agent_id not in (None, self.id):
+            return f"{self.id} ({self.name})"
         return self.name or self.id
 
     def walk(self) -> Iterator[TreeNode]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from ...skills.contracts import AgentProfile
+from ...supervisors.supervisor import RequestRefused as SupervisorRefuses
 from .. import pages
 from ..client.models import AgentPage, AgentView
 from ..present import agent_view
@@ -40,7 +41,14 @@ async def page(
 async def release(id_or_name: str, door: Door, caller: Writer) -> AgentView:
     """End an agent's quarantine now: it is activated as soon as it has a run."""
     agent = await door.agents.find(caller.tenant, id_or_name)
-    await door.doorbell.release(caller.tenant, agent.agent_id)
+    try:
+        await door.doorbell.release(caller.tenant, agent.agent_id)
+    except SupervisorRefuses as refusal:
+        if refusal.context.get("why") == "not_found" and agent.state != "quarantined":
+            # To its supervisor an agent that is passive is nobody.
+            detail = f"not_quarantined: {agent.profile.name} is {agent.state}"
+            raise SupervisorRefuses(detail, why="not_quarantined") from None
+        raise
     return agent_view(await door.agents.find(caller.tenant, agent.agent_id))
 
 

@@ -26,6 +26,7 @@ from .errors import (
     UnsuitableResources,
 )
 from .exits import Exit, ExitReason
+from .nodes import Node, describe, nodes
 from .tasks import TaskFailure, TaskOptions, TaskStream, stream
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "ClusterUnreachable",
     "Exit",
     "ExitReason",
+    "Node",
     "RemoteFailure",
     "TaskFailure",
     "TaskOptions",
@@ -46,8 +48,10 @@ __all__ = [
     "UnsuitableResources",
     "call_self",
     "connect",
+    "describe",
     "find",
     "names",
+    "nodes",
     "own_node",
     "resources",
     "shutdown",

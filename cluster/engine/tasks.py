@@ -11,7 +11,7 @@ from typing import Any
 
 from ray import exceptions as ray_errors
 
-from .cluster import resources
+from .nodes import demand, missing
 from .ray_api import api as ray
 
 
@@ -37,11 +37,8 @@ class TaskOptions:
     custom: tuple[tuple[str, float], ...] = ()
 
     def missing(self) -> dict[str, float]:
-        """What no node of the cluster has enough of: such a task would wait for ever."""
-        wanted = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory_bytes)}
-        wanted |= dict(self.custom)
-        there = resources()
-        return {name: need for name, need in wanted.items() if need > there.get(name, 0.0)}
+        """What no machine of the cluster has enough of: such a task would wait for ever."""
+        return missing(demand(self.cpus, self.gpus, self.memory_bytes, self.custom))
 
 
 class TaskStream:

@@ -7,7 +7,7 @@ things, and how they map, is in `docs/reference/contracts.md`.
 from .descriptor import EffectRule, Effects, RetryPolicy, SkillDescriptor, effects_of
 from .failure import TAXONOMY, Category, FailureCode, Severity, failure_code
 from .outcome import EffectState, SideEffect, Status, StructuredOutcome, Usage
-from .profile import AgentProfile, InDoubtPolicy, PlannerChoice, RunLimits
+from .profile import AgentProfile, Dedicated, InDoubtPolicy, PlannerChoice, RunLimits
 from .resources import ResourceContract
 from .values import Contract, JsonObject, JsonValue
 
@@ -16,6 +16,7 @@ __all__ = [
     "AgentProfile",
     "Category",
     "Contract",
+    "Dedicated",
     "EffectRule",
     "EffectState",
     "Effects",

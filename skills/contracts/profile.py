@@ -34,6 +34,17 @@ class RunLimits(Contract):
     concurrent_runs: int = Field(default=8, ge=1, le=1_000)
 
 
+class Dedicated(Contract):
+    """A process of an agent's own, with resources of its own, instead of one from the warm pool:
+    for agents that live long or need what only some machines have. It is started cold.
+    """
+
+    cpus: float = Field(default=0.1, ge=0)
+    gpus: float = Field(default=0.0, ge=0)
+    memory_mb: int = Field(default=0, ge=0, description="0: not counted in placement.")
+    resources: dict[str, float] = Field(default_factory=dict)
+
+
 class AgentProfile(Contract):
     """`skills` lists what may be called (None: every registered skill); `denied_skills` wins over
     it. `permissions` are what skills ask for, such as `network:outbound`.
@@ -47,3 +58,4 @@ class AgentProfile(Contract):
     permissions: tuple[str, ...] = ("network:outbound", "model:invoke")
     limits: RunLimits = RunLimits()
     on_in_doubt: InDoubtPolicy = InDoubtPolicy.QUARANTINE
+    dedicated: Dedicated | None = None

@@ -83,7 +83,12 @@ def test_an_agent_is_made_and_used(node: dict[str, str], site: DemoSite) -> None
 
 def test_status_and_doctor_tell_of_it(node: dict[str, str]) -> None:
     status = json.loads(aos("status", "--json"))
-    assert [child["id"] for child in status["tree"]["children"]] == ["hosts", "agents", "front"]
+    assert [child["id"] for child in status["tree"]["children"]] == [
+        "hosts",
+        "agents",
+        "janitor",
+        "front",
+    ]
     aos("doctor")
 
 

@@ -209,7 +209,7 @@ def test_names_exist(page: Path) -> None:
         assert (ROOT / path).exists(), path
 
 
-@pytest.mark.parametrize("name", ["errors.md", "configuration.md"])
+@pytest.mark.parametrize("name", ["errors.md", "configuration.md", "exits.md"])
 def test_generated_pages_are_what_would_be_generated(name: str) -> None:
     page = (DOCS / "reference" / name).read_text()
     assert page == generator().PAGES[name](), "run `python docs/generate.py`"

@@ -10,6 +10,7 @@ import psutil
 from tests.support.running import RunningAos, eventually, kill
 
 from aos.actors.runs.store import RunStore, Submission
+from aos.cluster.faults import arm
 from aos.cluster.postgres import EmbeddedPostgres
 from aos.skills.contracts import AgentProfile, PlannerChoice
 
@@ -79,7 +80,7 @@ def test_the_agents_supervisor_is_killed_and_no_agent_notices(aos: RunningAos, a
 def test_the_host_manager_is_killed_and_agents_resume(aos: RunningAos, agent: str) -> None:
     run_id, _ = start_long_run(aos, agent)
     finished = until_first_fetch(aos, run_id)
-    kill(aos.pid_of("hosts"))
+    kill(aos.manager["pid"])
     assert_finished_once(aos, run_id, finished)
 
 
@@ -92,7 +93,7 @@ def test_the_root_is_killed_and_comes_back_by_itself(aos: RunningAos, agent: str
         return (
             tree is not None
             and tree["pid"] != root
-            and [child["state"] for child in tree["children"]] == ["running"] * 3
+            and [child["state"] for child in tree["children"]] == ["running"] * 4
         )
 
     eventually(whole)
@@ -154,6 +155,21 @@ async def test_a_fenced_agent_writes_nothing_and_leaves(aos: RunningAos, agent: 
         assert await database.fetch_value(written, run_id, before.epoch) == stopped_at
     assert_finished_once(aos, run_id, finished)
     assert aos.client.agents.get(agent).epoch == before.epoch + 11
+    ends = [e for e in aos.client.supervision_events(child=str(before.id)) if e.kind == "ended"]
+    passed = f"epoch {before.epoch} of agent {before.id} has passed"
+    assert (ends[-1].reason, ends[-1].detail) == ("fenced", passed)
+
+
+def test_an_agent_that_meets_a_bug_says_which_and_resumes(aos: RunningAos, agent: str) -> None:
+    run_id, _ = start_long_run(aos, agent)
+    finished = until_first_fetch(aos, run_id)
+    before = aos.client.agents.get(agent)
+    arm(aos.faults, "journal.appending", "raise")
+    assert_finished_once(aos, run_id, finished)
+    (aos.faults / "journal.appending.fired").unlink()
+    assert aos.client.agents.get(agent).epoch == before.epoch + 1
+    ends = [e for e in aos.client.supervision_events(child=str(before.id)) if e.kind == "ended"]
+    assert [(e.reason, e.detail) for e in ends] == [("crash", "FaultInjected: journal.appending")]
 
 
 def test_an_idle_agent_is_made_passive_and_comes_back_when_there_is_work(
@@ -164,7 +180,6 @@ def test_an_idle_agent_is_made_passive_and_comes_back_when_there_is_work(
     before = aos.client.agents.get(agent)
     assert before.pid is not None
     eventually(lambda: aos.client.agents.get(agent).state == "passive")
-    eventually(lambda: not psutil.pid_exists(before.pid or 0))
     assert aos.client.runs.wait(aos.client.runs.create(agent, goal).id).status == "completed"
     assert aos.client.agents.get(agent).epoch == before.epoch + 2, "one to fence, one to activate"
     told = [(e.kind, e.reason) for e in aos.client.supervision_events(child=str(before.id))]

@@ -20,7 +20,7 @@ from aos.cluster.postgres.migrate import FOLDER
 from aos.skills.contracts import AgentProfile
 from aos.supervisors import store
 from aos.supervisors.state import Report
-from aos.supervisors.store import ActivationStore, EventFilter, EventRecorder, events_page
+from aos.supervisors.store import EventFilter, EventRecorder, events_page
 
 EVERYTHING = EventFilter(tenant=None)
 
@@ -143,19 +143,19 @@ async def test_trimming_removes_what_is_old_and_nothing_else(
     for days in (40, 35, 33, 32, 31):
         await happened(database, f"{days} days")
     kept = [await happened(database, age) for age in ("29 days", "1 hour")]
-    activations = ActivationStore(database, "agents")
-    assert await activations.trim_events(timedelta(days=30)) == 5
+    recorder = EventRecorder(database)
+    assert await recorder.trim(timedelta(days=30)) == 5
     assert [row["event_id"] for row in await events_page(database, EVERYTHING, 10)] == kept[::-1]
-    assert await activations.trim_events(timedelta(days=30)) == 0
+    assert await recorder.trim(timedelta(days=30)) == 0
 
 
 async def test_trimming_everything_keeps_the_last_day(database: Database) -> None:
     await happened(database, "25 hours")
-    activations = ActivationStore(database, "agents")
-    assert await activations.trim_events(timedelta(days=1)) == 1
+    recorder = EventRecorder(database)
+    assert await recorder.trim(timedelta(days=1)) == 1
     await happened(database, "1 hour")
     with pytest.raises(ConstraintViolation):
-        await activations.trim_events(timedelta(minutes=1))
+        await recorder.trim(timedelta(minutes=1))
     assert len(await events_page(database, EVERYTHING, 10)) == 1
 
 

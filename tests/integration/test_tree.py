@@ -96,7 +96,7 @@ def test_a_crash_is_in_the_tree_in_the_record_and_explained(aos: RunningAos, age
     node = node_of(aos.client.tree(), agent)
     assert node is not None
     assert (node.state, node.restarts, node.epoch) == ("running", 1, before.epoch + 1)
-    assert (node.tenant, node.restart) == ("default", "permanent")
+    assert (node.tenant, node.restart) == ("default", "transient")
     eventually(lambda: len(aos.client.tree_events(child=agent).items) >= 4)
     page = aos.client.tree_events(child=agent)
     told = [(event.kind, event.epoch, event.tenant) for event in reversed(page.items)]
@@ -121,27 +121,21 @@ def test_following_the_tree_survives_what_it_shows(aos: RunningAos) -> None:
         terminal.until(f"process {front}")
         kill(front)
         terminal.until("restarting")
-        eventually(lambda: answers(aos) and aos.pid_of("front") not in (0, front))
+        eventually(lambda: aos.is_reachable() and aos.pid_of("front") not in (0, front))
         terminal.until(f"process {aos.pid_of('front')}")
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.process.wait(timeout=10) == 0
 
 
-def answers(aos: RunningAos) -> bool:
-    try:
-        return httpx.get(f"{aos.client.url}/ready", trust_env=False).is_success
-    except httpx.TransportError:
-        return False
-
-
 def test_a_part_that_hangs_does_not_hide_the_tree(aos: RunningAos) -> None:
-    hosts = aos.pid_of("hosts")
-    os.kill(hosts, signal.SIGSTOP)
+    manager = aos.manager
+    assert manager["pid"] > 0
+    os.kill(manager["pid"], signal.SIGSTOP)
     try:
         root = aos.client.tree()
     finally:
-        os.kill(hosts, signal.SIGCONT)
-    stopped, front = node_of(root, "hosts"), node_of(root, "front")
+        os.kill(manager["pid"], signal.SIGCONT)
+    stopped, front = node_of(root, manager["id"]), node_of(root, "front")
     assert stopped is not None
     assert front is not None
     assert "did not answer" in str(stopped.unreachable)
@@ -175,6 +169,11 @@ def test_a_quarantine_is_explained(aos: RunningAos, agent: str) -> None:
     assert (node.state, node.until is not None) == ("quarantined", True)
     assert "quarantined until" in cli(aos, "agent", "show", agent)
     assert aos.client.runs.get(run.id).status == "pending", "its run waits"
+    assert f"agent {agent} is released" in cli(aos, "agent", "release", agent)
+    assert aos.client.runs.wait(run.id, timeout=60).status == "completed"
+    assert "was released from quarantine" in str(aos.client.tree_events(child=agent).why)
+    with pytest.raises(ApiError, match="AOS-4102: not_quarantined"):
+        aos.client.agents.release(agent)
 
 
 async def test_another_tenant_sees_none_of_this(aos: RunningAos, agent: str) -> None:
@@ -207,18 +206,20 @@ def of_ray(aos: RunningAos, what: str) -> list[dict[str, Any]]:
 def test_the_ray_dashboard_shows_who_is_who(aos: RunningAos, agent: str) -> None:
     run = start_a_run(aos, agent, pages=8)
     actors = {row["name"]: row for row in of_ray(aos, "actors") if row["state"] == "ALIVE"}
-    assert {"aos-root", "aos-hosts", "aos-agents", "aos-front"} <= actors.keys()
+    assert {"aos-root", f"aos-{aos.manager['id']}", "aos-agents", "aos-front"} <= actors.keys()
     hosts = {row["pid"] for name, row in actors.items() if name.startswith("aos-host:")}
     assert aos.client.agents.get(agent).pid in hosts
 
     def running() -> set[str]:
         return {row["name"] for row in of_ray(aos, "tasks") if row["state"] == "RUNNING"}
 
+    # Ray tells of a task's states a second late, when a page has long been fetched.
+    skills = {"skill:planner.rules@1.0.0", "skill:http_call@1.0.0"}
+    eventually(lambda: skills <= {row["name"] for row in of_ray(aos, "tasks")})
     eventually(lambda: f"agent:default/{agent}" in running())
-    eventually(lambda: "skill:http_call@1.0.0" in running())
     assert aos.client.runs.wait(run.id, timeout=90).status == "completed"
-    planned = {row["name"] for row in of_ray(aos, "tasks")}
-    assert "skill:planner.rules@1.0.0" in planned
+    eventually(lambda: f"agent:default/{agent}" not in running(), 60)
+    assert aos.client.agents.get(agent).state == "passive", "its process may be another agent now"
 
 
 def test_json_of_a_followed_tree_is_a_line_per_change(aos: RunningAos) -> None:

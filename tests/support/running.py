@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 from aos.api.cli.lifecycle import running, start_node, stop_node
 from aos.api.client import AosClient
+from aos.api.client.errors import NotRunning
 from aos.api.client.models import RunEvent
 from aos.api.demo.site import DemoSite
 from aos.cluster.environment import ray_directory
@@ -46,6 +47,22 @@ class RunningAos:
         for name in path:
             tree = next(child for child in tree["children"] if child["id"] == name)
         return int(tree.get("pid", 0))  # 0: it is being started
+
+    def is_reachable(self) -> bool:
+        """Whether the HTTP front answers; while it is being replaced nothing listens."""
+        try:
+            self.client.status()
+        except NotRunning:
+            return False
+        return True
+
+    @property
+    def manager(self) -> dict[str, Any]:
+        """The host manager of this machine, as the tree shows it; empty while it is started."""
+        tree = self.client.status().tree
+        assert tree is not None, "the root supervisor does not answer"
+        hosts = next(child for child in tree["children"] if child["id"] == "hosts")
+        return next((c for c in hosts.get("children", []) if c["id"].startswith("hosts:")), {})
 
     def follow(self, run_id: Any, until: Callable[[RunEvent], bool]) -> RunEvent:
         """The first event of a run that is wanted, as it happens."""
@@ -118,6 +135,8 @@ def running_aos(site: DemoSite, **environment: str) -> Iterator[RunningAos]:
 
 def kill(pid: int) -> None:
     """SIGKILL one process, by id."""
+    assert pid > 0, "that would be a whole process group"
+    assert pid > 1, "zero is the caller's own process group"
     os.kill(pid, signal.SIGKILL)
 
 

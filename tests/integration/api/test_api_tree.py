@@ -250,6 +250,11 @@ async def test_what_is_not_quarantined_cannot_be_released(
     assert (response.status_code, problem["code"]) == (409, "AOS-4102")
     assert (problem["why"], problem["retryable"]) == ("not_quarantined", False)
     assert "aos tree" in problem["next_action"]
+    front.bell.refusal = RequestRefused("not_found: agents has no child 1-2-3", why="not_found")
+    problem = (await http.post("/api/v1/agents/researcher/release")).json()
+    assert (problem["why"], problem["detail"]) == (
+        "not_quarantined", "not_quarantined: researcher is passive",
+    )  # fmt: skip
 
 
 async def test_who_may_release(

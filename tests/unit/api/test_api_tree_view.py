@@ -111,12 +111,20 @@ def test_nothing_foreign_drives_the_terminal() -> None:
 
 
 OURS, THEIRS = str(UUID(int=1)), str(UUID(int=2))
-OWNERS = {OURS: Owner("ours", "reader"), THEIRS: Owner("theirs", "writer")}
+SCRIBE = str(UUID(int=4))
+OWNERS = {
+    OURS: Owner("ours", "reader"),
+    THEIRS: Owner("theirs", "writer"),
+    SCRIBE: Owner("ours", "ada"),
+}
 RAW: dict[str, Any] = {
     "id": "root", "state": "running", "pid": 1, "children": [
         {"id": "hosts", "state": "running", "pid": 2},
         {"id": "agents", "state": "running", "pid": 3, "restarts": 4, "children": [
-            {"id": "team", "state": "running", "pid": 9, "children": [{"id": OURS, "pid": 5}]},
+            {"id": "group", "state": "running", "pid": 9, "children": [{"id": OURS, "pid": 5}]},
+            {"id": "team:1", "state": "running", "name": "desk", "tenant": "ours", "children": [
+                {"id": "scribe", "agent_id": SCRIBE, "pid": 6}, {"id": "editor", "restarts": 1},
+            ]},
             {"id": THEIRS, "state": "running", "pid": 4},
             {"id": str(UUID(int=3)), "state": "running"},
         ]},
@@ -126,12 +134,21 @@ RAW: dict[str, Any] = {
 
 def test_a_tenant_sees_its_agents_and_the_shape_of_what_is_above_them() -> None:
     root = scoped(RAW, OWNERS, "ours")
-    assert [node.title for node in root.walk()] == ["root", "agents", "team", "reader"]
-    *above, own = root.walk()
-    assert [(node.pid, node.restarts, node.state) for node in above] == [(None, 0, "running")] * 3
-    assert (own.pid, own.tenant) == (5, "ours")
+    seen = {node.title: node for node in root.walk()}
+    assert list(seen) == [
+        "root", "agents", "group", "reader", "desk", "scribe (ada)", "editor",
+    ]  # fmt: skip
+    for above in ("root", "agents", "group"):
+        hidden = (seen[above].pid, seen[above].restarts, seen[above].tenant)
+        assert (hidden, seen[above].state) == ((None, 0, None), "running")
+    assert (seen["reader"].pid, seen["reader"].tenant) == (5, "ours")
+    assert (seen["editor"].restarts, seen["editor"].tenant) == (1, "ours"), "all that is its team's"
 
 
 def test_who_sees_all_sees_also_what_nobody_can_name() -> None:
-    titles = [node.title for node in scoped(RAW, OWNERS, None).walk()]
-    assert titles == ["root", "hosts", "agents", "team", "reader", "writer", str(UUID(int=3))]
+    seen = {node.title: node.tenant for node in scoped(RAW, OWNERS, None).walk()}
+    assert seen == {
+        "root": None, "hosts": None, "agents": None, "group": None, "reader": "ours",
+        "desk": "ours", "scribe (ada)": "ours", "editor": "ours", "writer": "theirs",
+        str(UUID(int=3)): None,
+    }  # fmt: skip

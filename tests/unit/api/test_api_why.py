@@ -108,6 +108,14 @@ def test_a_quarantine_that_the_record_does_not_have_is_one_all_the_same() -> Non
     assert "is passive" in answer(row=old)
 
 
+def test_a_quarantine_counts_no_end_that_was_meant() -> None:
+    told = answer(
+        crash(9), (8, "ended", "normal", "passive"), crash(3), (2, "ended", "fenced", ""), crash(1),
+        (1, "quarantined", "crash", ""), at=node("quarantined", until=LATER),
+    )  # fmt: skip
+    assert "because it crashed twice in 2.0 s" in told
+
+
 def test_a_quarantine_that_is_not_written_yet_is_explained_by_what_is() -> None:
     told = answer(*SIX_CRASHES, at=node("quarantined", until=LATER))
     assert "because it crashed 6 times in 41 s" in told
@@ -155,7 +163,7 @@ def test_more_restarts_than_are_read_are_at_least_so_many() -> None:
         ([(9, "pending", "no_capacity", "GPU: 1")], "waited for a machine that has what it needs"),
         ([crash(9), (9, "gave_up", "reached_max_restart_intensity", "")], "which had given up"),
         (
-            [(99, "passivated", "", "idle"), (99, "ended", "killed", "")],
+            [(99, "ended", "normal", "passive")],
             "was passive until it had work; it had become so 99 s ago",
         ),
         ([(9, "ended", "shutdown", "")], "was stopped 9.0 s ago, by request or with a sibling"),
@@ -197,10 +205,8 @@ def test_nobody_counts_the_roots_restarts() -> None:
 
 def test_a_passive_agent_says_why_and_what_wakes_it() -> None:
     assert "it had no run yet. Its first run activates it" in answer(row=agent())
-    idle = [(120, "passivated", "", "idle for 120 s"), (119, "ended", "killed", "by us")]
-    assert answer(*idle, row=agent()) == (
-        "researcher is passive: 2 min ago it was made so (idle for 120 s). Its next run activates "
-        "it."
+    assert answer((120, "ended", "normal", "passive"), row=agent()) == (
+        "researcher is passive: 2 min ago it had nothing more to do. Its next run activates it."
     )
     assert "is passive: 9.0 s ago it crashed (exit code 1)." in answer(crash(9), row=agent())
 
@@ -225,7 +231,7 @@ STATES = st.sampled_from(
     ["running", "starting", "waiting", "stopping", "stopped", "quarantined", "odd"]
 )
 KINDS = st.sampled_from(
-    ["started", "ended", "restarting", "quarantined", "trial", "passivated", "pending", "odd"]
+    ["started", "ended", "restarting", "quarantined", "trial", "pending", "odd"]
 )
 TOLD = st.tuples(st.floats(-5, 1e6), KINDS, st.sampled_from([*VERBS, "odd"]), st.text(max_size=300))
 

@@ -125,3 +125,14 @@ def test_kill_is_what_arming_means_unless_said_otherwise(tmp_path: Path) -> None
 def test_a_process_outside_the_cluster_is_not_touched(tmp_path: Path) -> None:
     arm(tmp_path, "journal.appended")
     assert run_program({}) == (0, ["1", "2", "3", "4", "alive"])
+
+
+def test_a_point_can_be_told_to_fire_several_times(armory: Path) -> None:
+    arm(armory, "journal.appended", "raise*2")
+    with pytest.raises(FaultInjected):
+        point("journal.appended")
+    assert not fired(armory, "journal.appended")
+    with pytest.raises(FaultInjected):
+        point("journal.appended")
+    assert fired(armory, "journal.appended")
+    point("journal.appended")

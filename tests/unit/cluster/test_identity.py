@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from aos.cluster.exits import ExitReason
 from aos.cluster.identity import Principal, Role
 
 VIEWER, OPERATOR, ADMIN = Role.VIEWER, Role.OPERATOR, Role.ADMIN
@@ -19,10 +18,3 @@ VIEWER, OPERATOR, ADMIN = Role.VIEWER, Role.OPERATOR, Role.ADMIN
 def test_a_role_includes_the_narrower_ones_and_no_wider(role: Role, may: set[Role]) -> None:
     principal = Principal("default", "key-1", role)
     assert {needed for needed in Role if principal.may(needed)} == may
-
-
-def test_only_normal_and_shutdown_are_intended_ends() -> None:
-    assert {reason for reason in ExitReason if reason.intended} == {
-        ExitReason.NORMAL,
-        ExitReason.SHUTDOWN,
-    }

@@ -1,75 +1,53 @@
-"""The shell around the decisions: order, concurrency, and that no child is ever forgotten."""
+"""The shell around the decisions: starts, ends, requests, and time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import timedelta
-from typing import Any
 
 import pytest
-from tests.support.nursery import Nursery
-from tests.support.supervision import child, within
+from tests.support.nursery import Begin, Nursery
+from tests.support.supervision import DYNAMIC, START, TRANSIENT, child, seconds, within
 
+from aos.cluster.clock import VirtualClock
 from aos.cluster.exits import ExitReason
 from aos.cluster.postgres import DatabaseUnavailable
 from aos.supervisors import supervisor as shell
-from aos.supervisors.restart import Phase
-
-FIVE = timedelta(seconds=5)
-
-
-@pytest.fixture
-async def nurseries() -> AsyncIterator[list[Nursery]]:
-    """Every supervisor that a test has begun is ended after it."""
-    begun: list[Nursery] = []
-    yield begun
-    for nursery in begun:
-        nursery.task.cancel()
-        await asyncio.wait([nursery.task])
-
-
-@pytest.fixture
-def begin(nurseries: list[Nursery]) -> Any:
-    async def made(nursery: Nursery) -> Nursery:
-        nurseries.append(nursery)
-        await nursery.begin()
-        return nursery
-
-    return made
-
-
-def phases(nursery: Nursery) -> dict[str, str]:
-    return {name: each.phase.value for name, each in nursery.supervisor.state.children.items()}
-
+from aos.supervisors.children import NoCapacity, NotNeeded
+from aos.supervisors.spec import ChildType
+from aos.supervisors.state import DeleteChild, RestartChild, Restored, StartChild, Wanted
+from aos.supervisors.supervisor import RequestRefused
 
 # starting
 
 
-async def test_static_children_start_in_order_each_when_the_one_before_runs(begin: Any) -> None:
+async def test_static_children_start_in_order_each_when_the_one_before_runs(begin: Begin) -> None:
     nursery = Nursery(child("c"), child("a"), child("b"))
     nursery.gate("c", "a")
     await begin(nursery)
     assert nursery.log == ["start c"]
     await nursery.open("c")
     assert nursery.log == ["start c", "start a"]
+    assert not nursery.supervisor.booted.is_set()
     await nursery.open("a")
     assert nursery.log == ["start c", "start a", "start b"]
     assert nursery.told == [(name, "started", "") for name in "cab"]
+    assert nursery.supervisor.booted.is_set()
 
 
-async def test_a_static_child_that_cannot_start_is_tried_again_and_holds_nobody_up(
-    begin: Any,
+async def test_it_has_booted_when_it_is_known_of_every_child_how_its_start_ended(
+    begin: Begin,
 ) -> None:
     nursery = Nursery(child("a"), child("b"))
     nursery.failures["a"] = [OSError("no socket")] * 2
+    nursery.gate("b")
     await begin(nursery)
-    assert phases(nursery) == {"a": "backing_off", "b": "running"}
-    await nursery.later(60)
-    assert phases(nursery) == {"a": "running", "b": "running"}
+    assert not nursery.supervisor.booted.is_set()
+    await nursery.open("b")
+    assert nursery.supervisor.booted.is_set()
+    assert nursery.phases == {"a": "waiting", "b": "running"}
 
 
-async def test_what_a_start_failed_with_is_recorded(begin: Any) -> None:
+async def test_what_a_start_failed_with_is_recorded(begin: Begin) -> None:
     nursery = Nursery(child("a"))
     nursery.failures["a"] = [OSError("no socket"), DatabaseUnavailable("away", ambiguous=False)]
     await begin(nursery)
@@ -80,59 +58,71 @@ async def test_what_a_start_failed_with_is_recorded(begin: Any) -> None:
     ]
 
 
-async def test_a_start_that_never_returns_blocks_neither_the_others_nor_the_report(
-    begin: Any,
-) -> None:
-    nursery = await begin(Nursery(child("a")))
+async def test_a_start_that_hangs_keeps_nobody_from_being_served(begin: Begin) -> None:
+    nursery = await begin(Nursery(child("a"), strategy=DYNAMIC))
     nursery.gate("stuck")
-    waiting = asyncio.create_task(nursery.supervisor.want(child("stuck")))
-    await nursery.settled()
-    await nursery.supervisor.want(child("b"))
+    await nursery.supervisor.request(StartChild(child("stuck")))
+    await nursery.supervisor.request(StartChild(child("b")))
+    with pytest.raises(RequestRefused, match="already_started"):
+        await nursery.supervisor.request(StartChild(child("stuck")))
     await nursery.kill("a")
-    assert phases(nursery) == {"a": "running", "stuck": "starting", "b": "running"}
-    assert [each["state"] for each in await nursery.supervisor.describe()] == [
-        "running", "starting", "running",
-    ]  # fmt: skip
-    assert not waiting.done()
-    waiting.cancel()
+    assert nursery.phases == {"a": "running", "stuck": "starting", "b": "running"}
+    about = await nursery.supervisor.describe()
+    assert [each["state"] for each in about] == ["running", "starting", "running"]
 
 
-async def test_wanting_a_child_returns_when_it_runs(begin: Any) -> None:
-    nursery = await begin(Nursery())
+async def test_a_start_takes_a_minute_at_most(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shell.START_SECONDS == 60
+    monkeypatch.setattr(shell, "START_SECONDS", 0.0)
+    nursery = Nursery(child("a"), intensity=within(0, 1))
     nursery.gate("a")
-    waiting = asyncio.create_task(nursery.supervisor.want(child("a")))
-    await nursery.settled()
-    assert not waiting.done()
-    await nursery.open("a")
-    await waiting
-    await nursery.supervisor.want(child("a"))
-    assert nursery.log == ["start a"], "it was there already"
+    await begin(nursery)
+    assert nursery.log == ["start a", "cancelled a"]
+    assert nursery.reports[0][1].reason == "start_error"
+    assert nursery.reports[0][1].detail == "not started within 0 s"
 
 
-async def test_everybody_who_wants_a_child_waits_until_it_runs(begin: Any) -> None:
-    nursery = await begin(Nursery())
+async def test_a_supervisor_may_take_longer_to_start(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "START_SECONDS", 0.0)
+    nursery = Nursery(child("a", type=ChildType.SUPERVISOR))
     nursery.gate("a")
-    waiting = [asyncio.create_task(nursery.supervisor.want(child("a"))) for _ in range(2)]
-    await nursery.settled()
-    early = [task.done() for task in waiting]
-    await nursery.open("a")
-    await asyncio.gather(*waiting)
-    assert (early, nursery.log) == ([False, False], ["start a"])
+    await begin(nursery)
+    assert nursery.phases == {"a": "starting"}
 
 
-async def test_wanting_a_child_that_will_be_tried_later_returns_at_once(begin: Any) -> None:
-    nursery = await begin(Nursery(child_intensity=within(0, 60)))
-    nursery.failures["a"] = [OSError("no")]
-    await nursery.supervisor.want(child("a"))
-    assert phases(nursery) == {"a": "quarantined"}
-    await nursery.supervisor.want(child("a"))
-    assert nursery.log == ["start a"]
+async def test_what_is_not_needed_is_not_started_and_no_failure(begin: Begin) -> None:
+    nursery = Nursery(child("a"), child("b"))
+    nursery.failures["a"] = [NotNeeded()]
+    await begin(nursery)
+    assert nursery.phases == {"a": "stopped", "b": "running"}
+    assert nursery.told == [("a", "ignored", ""), ("b", "started", "")]
 
 
-# dying
+async def test_a_child_without_a_machine_waits_for_one_and_says_so(begin: Begin) -> None:
+    nursery = Nursery(child("a"), intensity=within(0, 1))
+    nursery.failures["a"] = [NoCapacity("2 GPUs")] * 3
+    await begin(nursery)
+    for _ in range(2):
+        assert nursery.phases == {"a": "waiting"}
+        (about,) = await nursery.supervisor.describe()
+        assert about["waits_for"] == "2 GPUs"
+        await nursery.later(5)
+    assert nursery.told == [("a", "pending", "no_capacity")]
+    await nursery.later(5)
+    assert nursery.phases == {"a": "running"}
+    assert "waits_for" not in (await nursery.supervisor.describe())[0]
 
 
-async def test_a_child_that_ends_is_started_again_and_the_others_are_let_alone(begin: Any) -> None:
+# ending
+
+
+async def test_a_child_that_ends_is_started_again_and_the_others_are_let_alone(
+    begin: Begin,
+) -> None:
     nursery = await begin(Nursery(child("a"), child("b")))
     before = dict(nursery.supervisor.running)
     await nursery.kill("a")
@@ -141,7 +131,7 @@ async def test_a_child_that_ends_is_started_again_and_the_others_are_let_alone(b
     assert nursery.supervisor.running["b"] is before["b"]
 
 
-async def test_what_happens_is_recorded_in_order(begin: Any) -> None:
+async def test_what_happens_is_recorded_in_order(begin: Begin) -> None:
     nursery = await begin(Nursery(child("a")))
     await nursery.kill("a", ExitReason.OUT_OF_MEMORY)
     assert nursery.told == [
@@ -153,152 +143,153 @@ async def test_what_happens_is_recorded_in_order(begin: Any) -> None:
     assert {supervisor for supervisor, _ in nursery.reports} == {"tree"}
 
 
-async def test_a_child_that_keeps_dying_waits_its_delay_of_the_clock(begin: Any) -> None:
-    nursery = await begin(Nursery(child("a")))
-    await nursery.kill("a")
-    await nursery.kill("a")
-    delay = nursery.reports[-1][1].delay.total_seconds()
-    assert (delay > 0, phases(nursery)) == (True, {"a": "backing_off"})
-    await nursery.later(delay - 0.000_001)
-    assert phases(nursery) == {"a": "backing_off"}
-    await nursery.later(0.000_002)
-    assert phases(nursery) == {"a": "running"}
-
-
-async def test_progress_makes_the_next_restart_immediate(begin: Any) -> None:
+async def test_progress_makes_the_next_restart_immediate(begin: Begin) -> None:
     nursery = await begin(Nursery(child("a"), intensity=None))
     nursery.progress["a"] = True
     for _ in range(5):
         await nursery.kill("a")
-        assert phases(nursery) == {"a": "running"}
-
-
-async def test_a_child_that_was_dismissed_can_be_wanted_again(begin: Any) -> None:
-    nursery = await begin(Nursery())
-    for _ in range(2):
-        await nursery.supervisor.want(child("a"))
-        nursery.supervisor.dismiss("a")
-        await nursery.settled()
-    assert (nursery.supervisor.running, phases(nursery)) == ({}, {})
+        assert nursery.phases == {"a": "running"}
 
 
 @pytest.mark.parametrize("where", ["progressed", "watch"])
-async def test_a_child_whose_end_cannot_be_judged_is_not_forgotten(begin: Any, where: str) -> None:
+async def test_a_child_whose_end_cannot_be_judged_is_not_forgotten(
+    begin: Begin, where: str
+) -> None:
     """Else it counts as running for ever, and nobody starts it again."""
     nursery = await begin(Nursery(child("a")))
     if where == "progressed":
         nursery.progress["a"] = RuntimeError("a query failed")
         await nursery.kill("a")
     else:
-        nursery.supervisor.running["a"].exit.set_exception(RuntimeError("a bug in the seam"))
+        nursery.children[0].exit.set_exception(RuntimeError("a bug in the seam"))
         await nursery.settled()
+        assert ("a", "ended", "crash") in nursery.told
     assert nursery.log == ["start a", "start a"]
 
 
-# stopping
-
-
-async def test_children_are_stopped_last_started_first_each_when_the_one_after_has_ended(
-    begin: Any,
-) -> None:
-    nursery = Nursery(child("a", shutdown=FIVE), child("b", shutdown=2 * FIVE), child("c"))
-    nursery.stubborn = {"b"}
-    await begin(nursery)
-    stopping = asyncio.create_task(nursery.supervisor.stop_all())
+async def test_a_watch_that_somebody_else_cancels_is_a_crash_and_no_stop(begin: Begin) -> None:
+    """A service's own task may be cancelled from within: as a stop it would be as intended."""
+    nursery = await begin(Nursery(child("a", TRANSIENT)))
+    nursery.children[0].exit.cancel()
     await nursery.settled()
-    assert nursery.log[3:] == ["stop c", "stop b"]
-    await nursery.kill("b", ExitReason.KILLED)
-    await stopping
-    assert nursery.log[3:] == ["stop c", "stop b", "stop a"]
-    assert (nursery.shutdowns["a"], nursery.shutdowns["b"]) == (5, 10)
-    assert phases(nursery) == {}
+    assert nursery.told[1:3] == [("a", "ended", "crash"), ("a", "restarting", "crash")]
+    assert nursery.phases == {"a": "running"}
 
 
-async def test_a_child_that_does_not_end_does_not_save_the_others(
-    begin: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shell, "_KILL_SECONDS", 0.0)
-    nursery = Nursery(child("a", shutdown=FIVE), child("b", shutdown=timedelta(0)))
-    nursery.stubborn = {"b"}
+async def test_a_start_that_somebody_else_cancels_has_failed(begin: Begin) -> None:
+    nursery = Nursery(child("a", TRANSIENT))
+    nursery.failures["a"] = [asyncio.CancelledError()]
     await begin(nursery)
-    await asyncio.wait([asyncio.create_task(nursery.supervisor.stop_all())])
-    assert nursery.log[2:] == ["stop b", "stop a"]
+    assert nursery.log == ["start a", "start a"]
+    assert nursery.phases == {"a": "running"}
 
 
-async def test_a_child_dismissed_while_it_starts_is_stopped_when_it_has_started(begin: Any) -> None:
+# time
+
+
+async def test_a_child_that_keeps_dying_waits_its_delay_of_the_clock(begin: Begin) -> None:
+    nursery = await begin(Nursery(child("a")))
+    await nursery.kill("a")
+    await nursery.kill("a")
+    delay = nursery.reports[-1][1].delay.total_seconds()
+    (about,) = await nursery.supervisor.describe()
+    assert about["until"] == (START + seconds(delay)).isoformat()
+    assert (delay > 0, nursery.phases) == (True, {"a": "waiting"})
+    await nursery.later(delay - 0.000_001)
+    assert nursery.phases == {"a": "waiting"}
+    await nursery.later(0.000_002)
+    assert nursery.phases == {"a": "running"}
+
+
+async def test_others_are_served_while_one_waits_and_the_earliest_is_first(begin: Begin) -> None:
+    nursery = await begin(Nursery(child("a")))
+    for name, wait in (("late", 50), ("soon", 20), ("later", 90)):
+        nursery.supervisor.tell(Restored(child(name), START + seconds(wait), 1))
+    await nursery.supervisor.request(StartChild(child("b")))
+    started = []
+    for wait in (20, 30, 40):
+        await nursery.later(wait)
+        started.append(nursery.log[-1])
+    assert nursery.log[:2] == ["start a", "start b"]
+    assert started == ["start soon", "start late", "start later"]
+
+
+class Impatient(VirtualClock):
+    """Wakes its sleepers when half of their time is over, as a clock that was set back seems to."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds / 2)
+
+
+async def test_who_wakes_too_early_sleeps_again(begin: Begin) -> None:
+    nursery = await begin(Nursery(clock=Impatient(START)))
+    nursery.supervisor.tell(Restored(child("a"), START + seconds(16), 1))
+    await nursery.settled()
+    for at in (8, 12, 14, 15):
+        await nursery.later((START + seconds(at) - nursery.clock.now()).total_seconds())
+        assert nursery.phases == {"a": "quarantined"}
+    for _ in range(40):
+        await nursery.later(0.1)
+    assert nursery.phases == {"a": "running"}
+
+
+# requests
+
+
+async def test_a_request_is_granted_before_it_is_done(begin: Begin) -> None:
     nursery = await begin(Nursery())
     nursery.gate("a")
-    waiting = asyncio.create_task(nursery.supervisor.want(child("a")))
-    await nursery.settled()
-    nursery.supervisor.dismiss("a")
-    await nursery.settled()
-    assert nursery.log == ["start a"]
+    await nursery.supervisor.request(StartChild(child("a")))
+    assert nursery.phases == {"a": "starting"}
+    assert not nursery.supervisor.is_up("a")
     await nursery.open("a")
-    await waiting
-    assert (nursery.log, phases(nursery)) == (["start a", "stop a"], {})
+    assert nursery.supervisor.is_up("a")
+    assert not nursery.supervisor.is_up("nobody")
 
 
-async def test_cancelling_a_supervisor_leaves_its_children_alone(begin: Any) -> None:
-    nursery = await begin(Nursery(child("a")))
-    nursery.task.cancel()
-    await asyncio.wait([nursery.task])
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (StartChild(child("a")), "already_started"),
+        (RestartChild("a"), "running"),
+        (DeleteChild("nobody"), "not_found"),
+        (StartChild(child("b")), "max_children"),
+    ],
+)
+async def test_a_refusal_says_why(begin: Begin, asked: StartChild, why: str) -> None:
+    nursery = await begin(Nursery(child("a"), max_children=1))
+    with pytest.raises(RequestRefused, match=why) as refused:
+        await nursery.supervisor.request(asked)
+    assert refused.value.context == {"why": why}
+    assert nursery.phases == {"a": "running"}
+
+
+async def test_requests_at_once_are_each_answered(begin: Begin) -> None:
+    nursery = await begin(Nursery())
+    asked = (nursery.supervisor.request(StartChild(child(name))) for name in "abab")
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [type(None)] * 2 + [RequestRefused] * 2
     await nursery.settled()
-    assert nursery.log == ["start a"]
-    assert not nursery.children[0].exit.done()
+    assert nursery.phases == {"a": "running", "b": "running"}
 
 
-# giving up
-
-
-async def test_one_restart_too_many_stops_everybody_and_says_so(begin: Any) -> None:
-    nursery = await begin(Nursery(child("a"), child("b"), child("c"), intensity=within(1, 5)))
-    await nursery.kill("b")
-    assert not nursery.supervisor.gave_up.is_set()
-    await nursery.kill("a")
-    assert nursery.supervisor.gave_up.is_set()
-    assert nursery.log[-2:] == ["stop c", "stop b"]
-    assert ("a", "gave_up", "more than 1 restarts in 0:00:05") in nursery.told
-    assert nursery.task.done(), "its keeper hears of it by its end"
-
-
-async def test_who_was_starting_when_it_gave_up_is_stopped_too(begin: Any) -> None:
-    nursery = await begin(Nursery(child("a"), intensity=within(0, 5)))
-    nursery.gate("late")
-    waiting = asyncio.create_task(nursery.supervisor.want(child("late")))
+async def test_who_does_not_wait_for_an_answer_is_served_all_the_same(begin: Begin) -> None:
+    nursery = await begin(Nursery())
+    asking = asyncio.create_task(nursery.supervisor.request(Wanted(child("a"))))
+    await asyncio.sleep(0)
+    asking.cancel()
     await nursery.settled()
-    await nursery.kill("a")
-    await nursery.open("late")
-    waiting.cancel()
-    assert "stop late" in nursery.log
-
-
-async def test_nobody_waits_for_ever_for_a_supervisor_that_gave_up(begin: Any) -> None:
-    nursery = await begin(Nursery(child("a"), intensity=within(0, 5)))
-    await nursery.kill("a")
-    waiting = asyncio.create_task(nursery.supervisor.want(child("b")))
-    await nursery.settled()
-    done = waiting.done()
-    waiting.cancel()
-    assert done
-
-
-async def test_giving_up_while_the_children_are_still_being_started_ends_the_supervisor(
-    begin: Any,
-) -> None:
-    nursery = Nursery(child("a"), child("b"), child("c"), intensity=within(1, 5))
-    nursery.failures["a"] = [OSError("no")] * 2
-    await begin(nursery)
-    assert nursery.supervisor.gave_up.is_set()
-    assert nursery.task.done()
+    assert nursery.phases == {"a": "running"}
 
 
 # the report
 
 
-async def test_the_report_shows_children_in_start_order_with_their_own_words(begin: Any) -> None:
-    nursery = await begin(Nursery(child("b"), child("a"), child_intensity=within(5, 60)))
+async def test_the_report_shows_children_in_start_order_with_their_own_words(begin: Begin) -> None:
+    nursery = await begin(Nursery(child("b"), child("a", TRANSIENT)))
     await nursery.kill("b")
+    common = {"state": "running", "type": "worker", "since": nursery.clock.now().isoformat()}
     assert await nursery.supervisor.describe() == [
-        {"id": "b", "state": Phase.RUNNING.value, "restarts": 1, "pid": 3},
-        {"id": "a", "state": Phase.RUNNING.value, "restarts": 0, "pid": 2},
+        {"id": "b", "restart": "permanent", "restarts": 1, "pid": 3, **common},
+        {"id": "a", "restart": "transient", "restarts": 0, "pid": 2, **common},
     ]

@@ -1,0 +1,281 @@
+"""The manager of one machine's host processes: makes them, keeps some warm, vouches for them.
+
+All hosts of a machine are children of one manager, and are not detached. That decides how fast
+steps start: Ray lets two actors share idle worker processes only if they descend from the same
+detached actor (measured: with detached hosts, every host's first steps made worker processes of
+their own, 0.6 s of CPU each; as children of one manager they find them ready). The price is that
+the manager's end is the end of its hosts, so it runs no foreign code and does nothing per message;
+agents resume from their journals. The agents' *supervisor* may die without any agent noticing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from ...actors.worker import PREPARE
+from ...cluster.engine import ActorOptions, ActorRef, TaskOptions, own_node, spawn, stream
+from ...cluster.errors import AosError
+from ...cluster.ids import new_id
+from ...cluster.postgres import Database, dsn_of
+from ...cluster.settings import Settings, load
+from ...cluster.telemetry import configure, logger
+from ..heartbeat import patience, until_ended
+from .pool import Limits, Pool, added, choose, gave_back, gone, shortfall, surplus, took, worn_out
+from .store import HostStore, Lease
+
+_AGENT_ACTOR = "aos.actors.agent:AgentActor"
+_PREPARE_SECONDS = 50.0
+_PLACE_SECONDS = 20.0
+"""For a process with resources of its own: what is not placed by then waits for others to end."""
+_REFILL_PAUSE = 1.0
+_SETTLE_SECONDS = 0.5
+"""A host is taken because something happens: that comes first, making new processes after it."""
+_HARDLY_ANY_CPU = 0.001
+_HOLD_SECONDS = "0.3"
+_REMEMBERED = 200
+
+log = logger(__name__)
+
+
+@dataclass(slots=True)
+class _Process:
+    """A host as its manager knows it; `beat` is what it last said of itself."""
+
+    ref: ActorRef
+    pid: int
+    node: str
+    dedicated: bool = False
+    beat: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def about(self) -> dict[str, Any]:
+        """What the agents' supervisor is told."""
+        return {"ref": self.ref, "pid": self.pid, "node": self.node, "dedicated": self.dedicated}
+
+
+class HostManager:
+    """The Ray actor. Every method but `take` answers at once."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._pool = Pool()
+        self._processes: dict[str, _Process] = {}
+        self._ended: list[str] = []
+        self._reasons: dict[str, str] = {}
+        self._changed = asyncio.Event()
+        self._ready = False
+        self._making = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def start(self) -> dict[str, Any]:
+        """Begin to fill the pool. Asking again changes nothing."""
+        if not self._tasks:
+            self._settings = load()
+            logs = self._settings.home / "logs"
+            logs.mkdir(parents=True, exist_ok=True)
+            configure(self._settings.log_level, file=logs / "supervisors.jsonl")
+            self._limits = _limits(self._settings)
+            self._patience = patience(self._settings)
+            self._node = own_node()
+            database = Database(dsn_of(self._settings), application_name="aos-hosts")
+            self._store = HostStore(database)
+            self._lease = timedelta(seconds=self._settings.lease_seconds)
+            self._spawn(self._keep_ready())
+            self._spawn(self._vouch())
+        return {"pid": os.getpid(), "kind": "manager", "node": self._node}
+
+    async def ping(self) -> dict[str, Any]:
+        """Whether this process serves."""
+        return {"pid": os.getpid(), "serving": bool(self._tasks)}
+
+    async def take(self, tenant: str) -> dict[str, Any]:
+        """A host for an agent of a tenant: a free one, else a new one."""
+        name = choose(self._pool, tenant)
+        if name is None:
+            async with self._making:  # many at once would starve each other, and those at work
+                name = choose(self._pool, tenant) or await self._make()
+        self._pool = took(self._pool, name, tenant)
+        self._changed.set()
+        return self._processes[name].about()
+
+    async def make_dedicated(self, options: ActorOptions) -> dict[str, Any]:
+        """A process of its own, with resources of its own, for one agent."""
+        process = await self._spawned(options, seconds=_PLACE_SECONDS)
+        process.dedicated = True
+        return process.about()
+
+    async def give_back(self, name: str, rss_bytes: int) -> None:
+        """A host is an agent no more: keep it for its tenant, or end it."""
+        process = self._processes.get(name)
+        if process is None or name not in self._pool.members:
+            return
+        why = worn_out(self._pool.members[name], rss_bytes, self._limits)
+        if why is not None:
+            self._end(name, f"recycled: {why}")
+            return
+        self._pool = gave_back(self._pool, name)
+        for spare in surplus(self._pool, self._limits):
+            self._end(spare, "not needed")
+
+    async def taken(self) -> list[dict[str, Any]]:
+        """Hosts that were handed out and live."""
+        members = self._pool.members
+        return [
+            process.about()
+            for name, process in self._processes.items()
+            if process.dedicated or (name in members and members[name].taken)
+        ]
+
+    async def beats(self) -> dict[str, dict[str, Any]]:
+        """What each host last said of itself."""
+        return {name: process.beat for name, process in self._processes.items()}
+
+    async def hosts(self) -> list[str]:
+        """The names of all hosts that live."""
+        return list(self._processes)
+
+    async def why(self, name: str) -> str:
+        """Why this manager ended a host, if it did."""
+        return self._reasons.get(name, "")
+
+    async def report(self) -> dict[str, Any]:
+        """Numbers for the tree."""
+        return {
+            "pid": os.getpid(),
+            "warm": len(self._pool.members) - self._pool.taken,
+            "taken": self._pool.taken,
+            "dedicated": sum(process.dedicated for process in self._processes.values()),
+            "ready": self._ready,
+        }
+
+    async def watch(self) -> None:
+        """Never answer."""
+        await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        """Make nothing more. The hosts end with this process."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _end(self, name: str, reason: str) -> None:
+        self._reasons[name] = reason
+        while len(self._reasons) > _REMEMBERED:
+            del self._reasons[next(iter(self._reasons))]
+        log.info("ending a host", host=name, reason=reason)
+        self._pool = gone(self._pool, name)
+        self._processes[name].ref.kill()
+
+    async def _keep_ready(self) -> None:
+        """Hosts and workers, one round after each change: from the start, when a host was taken,
+        and when one ended, since Ray ends the workers of the calls that it had under way.
+        """
+        while True:
+            self._changed.clear()
+            self._ready = False
+            try:
+                while shortfall(self._pool, self._limits):
+                    async with self._making:
+                        await self._make()
+                await self._fill_workers()
+            except Exception as error:  # a bug or an outage in one round does not end the loop
+                log.error("cannot make processes", error=repr(error))
+                await asyncio.sleep(_REFILL_PAUSE)
+                continue
+            self._ready = not self._changed.is_set()
+            await self._changed.wait()
+            self._ready = False
+            await asyncio.sleep(_SETTLE_SECONDS)
+
+    async def _fill_workers(self) -> None:
+        async def one() -> None:
+            options = TaskOptions(name="prepare", cpus=_HARDLY_ANY_CPU)
+            async for _ in stream(PREPARE, _HOLD_SECONDS, options):
+                pass
+
+        spare = range(self._settings.skill_spare_workers)
+        await asyncio.gather(*(one() for _ in spare), return_exceptions=True)
+
+    async def _vouch(self) -> None:
+        """Renew the lease of every host that lives, for as long as this process does."""
+        await self._insist(lambda: self._store.write_off_node(self._node))
+        while True:
+            await self._insist(self._renew)
+            await asyncio.sleep(self._lease.total_seconds() / 4)
+
+    async def _renew(self) -> None:
+        ended = list(self._ended)
+        members = self._pool.members
+        leases = [
+            Lease(
+                name, process.pid,
+                "taken" if process.dedicated or members[name].taken else "warm",
+                members[name].tenant if name in members else None,
+                members[name].served if name in members else 1,
+            )
+            for name, process in self._processes.items()
+            if process.dedicated or name in members
+        ]  # fmt: skip
+        await self._store.renew(self._node, leases, ended, self._lease)
+        del self._ended[: len(ended)]
+
+    async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                return await write()
+            except AosError as error:  # nobody is taken over while Postgres is away
+                log.warning("cannot vouch for hosts", detail=error.detail)
+                await asyncio.sleep(_REFILL_PAUSE)
+
+    async def _make(self) -> str:
+        name = f"aos-host:{new_id().hex[-12:]}"
+        options = ActorOptions(name=name, detached=False, node=self._node)
+        await self._spawned(options)
+        self._pool = added(self._pool, name)
+        return name
+
+    async def _spawned(self, options: ActorOptions, seconds: float = _PREPARE_SECONDS) -> _Process:
+        ref = spawn(_AGENT_ACTOR, options=options)
+        try:
+            about = await ref.call("prepare", timeout=seconds)
+        except BaseException:
+            ref.kill()
+            raise
+        process = _Process(ref, about["pid"], about["node"])
+        self._processes[options.name] = process
+        self._spawn(self._attend(process))
+        return process
+
+    async def _attend(self, process: _Process) -> None:
+        """From a host's birth to its end: feel its pulse, then forget it."""
+        name, bound = process.ref.name, self._patience.answer_within.total_seconds()
+
+        async def ask() -> dict[str, Any]:
+            beat: dict[str, Any] = await process.ref.call("beat", timeout=bound, control=True)
+            return beat
+
+        def heard(beat: dict[str, Any]) -> None:
+            process.beat = beat
+
+        ended = await until_ended(process.ref, ask, self._patience, heard)
+        self._reasons.setdefault(name, ended.detail)
+        self._pool = gone(self._pool, name)
+        self._processes.pop(name, None)
+        self._ended.append(name)
+        self._changed.set()
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        warm=settings.agent_warm_hosts,
+        most_warm=max(settings.agent_warm_hosts, 8),
+        serves=settings.agent_host_serves,
+        rss_bytes=settings.agent_host_rss_mb * 2**20,
+    )
