@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from typing import Any
 
 from ..cluster.exits import Exit
@@ -19,8 +20,9 @@ _LONGEST_SECONDS = 0.1
 
 
 class Farewell:
-    """One process's end. It leaves when all who watch have heard why, at the latest after
-    `seconds`, even if its event loop is stuck: a thread sees to that.
+    """One process's end. It has `seconds` to cancel what is under way, and as many again until all
+    who watch have heard why; then it is gone, even if its event loop is stuck. On a machine so busy
+    that this is too short, they see a crash without a reason.
     """
 
     def __init__(
@@ -54,16 +56,24 @@ class Farewell:
             return
         self._leaving = True
         try:
-            alarm = threading.Timer(self._seconds, self._end, (code,))
-            alarm.daemon = True
-            alarm.start()
-            await self._cancel({*under_way} - {asyncio.current_task()})
-            self._word = exit_.last_word()
-            self._said.set()
-            if self._unheard:
-                await self._all_heard.wait()
+            with self._alarm(code):
+                await self._cancel({*under_way} - {asyncio.current_task()})
+            with self._alarm(code):
+                self._word = exit_.last_word()
+                self._said.set()
+                if self._unheard:
+                    await self._all_heard.wait()
         finally:  # also if no thread could be made
             self._end(code)
+
+    @contextmanager
+    def _alarm(self, code: int) -> Generator[None]:
+        """A thread that ends the process unless the block is left in time."""
+        alarm = threading.Timer(self._seconds, self._end, (code,))
+        alarm.daemon = True
+        alarm.start()
+        yield
+        alarm.cancel()
 
     async def _cancel(self, tasks: set[Any]) -> None:
         """Before the last word: a successor may begin as soon as that is out."""

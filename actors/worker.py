@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from functools import cache
 
+from ..cluster.engine import SPENT
+from ..cluster.memory import MIB, Rank, data_size, lift, limit, take_rank, under_limit
 from ..cluster.settings import Settings, load
 from ..skills.call import Progress, SkillCall, SkillEvent
-from ..skills.contracts import JsonObject
-from ..skills.executor import execute
+from ..skills.classify import outcome_without_memory
+from ..skills.contracts import JsonObject, StructuredOutcome, effects_of
+from ..skills.executor import execute, memory_limit_mb
 from ..skills.registry import Registry, default_registry
 
 PERFORM = f"{__name__}:perform"
@@ -31,23 +34,53 @@ def registry() -> Registry:
     return default_registry(_PLANNERS)
 
 
-def perform(payload: str) -> Iterator[tuple[str, str]]:
+def perform(payload: str) -> Generator[tuple[str, str], None, str | None]:
     """Execute a `SkillCall` given as JSON. Yields ("started", ""), ("progress", text)…, and finally
-    ("outcome", the `StructuredOutcome` as JSON).
+    ("outcome", the `StructuredOutcome` as JSON). Returns `SPENT` if nothing else should run here.
     """
     yield ("started", "")
     _step_back()
+    lift()  # what the last attempt has left behind it
     call = SkillCall.model_validate_json(payload)
-    loop = _loop()
-    events = execute(call, registry(), _settings())
-    while True:
-        event = loop.run_until_complete(_next(events))
-        if event is None:
-            return
-        if isinstance(event, Progress):
-            yield ("progress", event.text)
-        else:
-            yield ("outcome", event.model_dump_json(exclude_defaults=True))
+    try:
+        events = execute(call, registry(), _settings())
+        while (event := _loop().run_until_complete(_next(events))) is not None:
+            if isinstance(event, Progress):
+                yield ("progress", event.text)
+            else:
+                yield ("outcome", event.model_dump_json(exclude_defaults=True))
+                if _spent(call, event):
+                    return SPENT
+    except MemoryError:
+        # Not the skill's frame but one of ours was refused, while other threads of the skill's hold
+        # all that there was.
+        lift()
+        yield ("outcome", _without_memory(call).model_dump_json(exclude_defaults=True))
+        return SPENT
+    return None
+
+
+def _spent(call: SkillCall, outcome: StructuredOutcome) -> bool:
+    """Whether this process has to end: memory ran out in it, and no one can say what else that
+    broke; a skill that could not be stopped still runs in it, under its limit; or it keeps more
+    than one attempt may take, so that a leak of each call would grow from call to call.
+    """
+    if outcome.code == "ERR_OUT_OF_MEMORY" or under_limit():
+        return True
+    if outcome.code == "ERR_SKILL_NOT_FOUND":
+        return False
+    room = _limit_mb(call) * MIB
+    # A thread that outlives its skill, as after a timeout, still may not take the machine.
+    limit(room or None)
+    return 0 < room < data_size() - _fresh_size()
+
+
+def _without_memory(call: SkillCall) -> StructuredOutcome:
+    skill = registry().get(call.skill, call.version or None)
+    effects = effects_of(skill.descriptor, call.params)
+    return outcome_without_memory(skill, effects, _limit_mb(call)).model_copy(
+        update={"skill": call.skill, "version": skill.descriptor.version}
+    )
 
 
 def prepare(hold: str) -> Iterator[str]:
@@ -70,14 +103,27 @@ def _rehearsed(name: str, params: JsonObject) -> str:
     ).model_dump_json()  # fmt: skip
 
 
+def _limit_mb(call: SkillCall) -> int:
+    skill = registry().get(call.skill, call.version or None)
+    return memory_limit_mb(skill.descriptor.resources, _settings())
+
+
 async def _next(events: AsyncIterator[SkillEvent]) -> SkillEvent | None:
     return await anext(events, None)
 
 
 @cache
 def _step_back() -> None:
-    """Skills never starve those who supervise them."""
+    """Skills never starve those who supervise them, and die before them."""
     os.nice(_NICENESS)
+    take_rank(Rank.SKILL)
+    _fresh_size()
+
+
+@cache
+def _fresh_size() -> int:
+    """What this process had before its first skill."""
+    return data_size()
 
 
 @cache

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from ..cluster import engine
 from ..cluster.errors import AosError
 from ..cluster.telemetry import logger
+from ..supervisors.service import CHECK
+from ..supervisors.teams.errors import TeamsNotKnown
 from ..supervisors.tree import AGENTS, ROOT, actor_name
 from .errors import NotReady
 
 _CALL_SECONDS = 2.0
 _RINGS_AT_ONCE = 512
+_IMPORT_SECONDS = 20.0
+_HARDLY_ANY_CPU = 0.001
+
+_NOT_NOW = (engine.ActorGone, engine.ActorSilent, engine.ActorUnavailable, TeamsNotKnown)
 
 log = logger(__name__)
 
@@ -27,11 +35,11 @@ class EngineDoorbell:
 
     def ring(self, tenant: str, agent_id: UUID) -> None:
         """Poke the partition supervisor in the background; too many rings at once are dropped."""
-        if len(self._ringing) >= _RINGS_AT_ONCE:
-            return
-        task = asyncio.create_task(self._poke(tenant, agent_id))
-        self._ringing.add(task)
-        task.add_done_callback(self._ringing.discard)
+        self._ring("poke", tenant, str(agent_id))
+
+    def ring_teams(self) -> None:
+        """Poke whoever keeps the teams, in the background."""
+        self._ring("poke_teams")
 
     async def tree(self) -> dict[str, Any]:
         """The root supervisor's report. Raises `NotReady` if it does not answer."""
@@ -49,25 +57,57 @@ class EngineDoorbell:
         except TimeoutError:
             raise NotReady("the cluster does not say what it has") from None
 
+    async def team(self, team_id: UUID) -> dict[str, Any] | None:
+        """How a team and its children stand; None if it is not there. Raises `NotReady`."""
+        standing: dict[str, Any] | None = await self._ask(AGENTS, "team", str(team_id))
+        return standing
+
+    async def administer(self, team_id: UUID, child: str, verb: str) -> None:
+        """Have a child of a team terminated, restarted or released."""
+        await self._ask(AGENTS, "administer", str(team_id), child, verb)
+
+    async def unusable(self, service: str, args: Mapping[str, Any]) -> str | None:
+        """Why a class cannot be a service, found out by a task."""
+        payload = json.dumps({"service": service, "args": args})
+        options = engine.TaskOptions(name=f"check:{service}", cpus=_HARDLY_ANY_CPU)
+        task = engine.stream(CHECK, payload, options)
+        try:
+            async with asyncio.timeout(_IMPORT_SECONDS):
+                async for problem in task:
+                    return str(problem)
+        except TimeoutError:
+            task.cancel()
+            return f"{service} cannot be imported within {_IMPORT_SECONDS:g} s"
+        except engine.TaskFailure as failure:
+            return f"{service} cannot be imported: {failure.detail}"
+        return None
+
     async def close(self) -> None:
         """Cancel the rings that are under way."""
         for task in self._ringing:
             task.cancel()
         await asyncio.gather(*self._ringing, return_exceptions=True)
 
-    async def _poke(self, tenant: str, agent_id: UUID) -> None:
+    def _ring(self, method: str, *args: str) -> None:
+        if len(self._ringing) >= _RINGS_AT_ONCE:
+            return
+        task = asyncio.create_task(self._poke(method, args))
+        self._ringing.add(task)
+        task.add_done_callback(self._ringing.discard)
+
+    async def _poke(self, method: str, args: tuple[str, ...]) -> None:
         try:
-            await self._call(actor_name(AGENTS), "poke", tenant, str(agent_id))
+            await self._call(actor_name(AGENTS), method, *args)
         except AosError as error:
-            log.info("nobody answered the bell", agent=str(agent_id), code=error.code)
-        except Exception as error:  # Ray is going down around us; the rescuer will find the run
-            log.warning("the bell is broken", agent=str(agent_id), error=repr(error))
+            log.info("nobody answered the bell", rung=method, args=args, code=error.code)
+        except Exception as error:  # Ray is going down around us; what was rung for will be found
+            log.warning("the bell is broken", rung=method, args=args, error=repr(error))
 
     async def _ask(self, supervisor: str, method: str, *args: Any) -> Any:
         """Call for somebody who waits: that nobody answers just now is no failure of ours."""
         try:
             return await self._call(actor_name(supervisor), method, *args)
-        except (engine.ActorGone, engine.ActorSilent, engine.ActorUnavailable) as error:
+        except _NOT_NOW as error:
             raise NotReady(f"the supervisor {supervisor}: {error.detail}") from None
 
     async def _call(self, name: str, method: str, *args: Any) -> Any:

@@ -6,6 +6,7 @@ a lost ring delays a run and never loses it, and no request waits for a supervis
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -33,6 +34,26 @@ class Doorbell(Protocol):
         """Total resources of the cluster. Raises an `AosError` if they cannot be had."""
         ...
 
+    def ring_teams(self) -> None:
+        """A team's row has changed. Returns at once and never raises."""
+        ...
+
+    async def team(self, team_id: UUID) -> dict[str, Any] | None:
+        """How a team and its children stand; None if it is not there. Raises `NotReady`."""
+        ...
+
+    async def administer(self, team_id: UUID, child: str, verb: str) -> None:
+        """Have a child of a team terminated, restarted or released. Raises `NotReady`, or why it is
+        refused.
+        """
+        ...
+
+    async def unusable(self, service: str, args: Mapping[str, Any]) -> str | None:
+        """Why a class cannot be a service with these arguments, if it cannot. It is imported where
+        services run, never here. Raises `NotReady`.
+        """
+        ...
+
     async def close(self) -> None:
         """Forget rings that are still under way."""
         ...
@@ -54,6 +75,21 @@ class Unattended:
 
     async def resources(self) -> dict[str, float]:
         """There is no cluster. Raises `NotReady`."""
+        raise NotReady("this HTTP front is not part of a cluster")
+
+    def ring_teams(self) -> None:
+        """Nobody hears it."""
+
+    async def team(self, team_id: UUID) -> dict[str, Any] | None:
+        """Nobody knows. Raises `NotReady`."""
+        raise NotReady("no supervisor is attached to this HTTP front")
+
+    async def administer(self, team_id: UUID, child: str, verb: str) -> None:
+        """Nobody does it. Raises `NotReady`."""
+        raise NotReady("no supervisor is attached to this HTTP front")
+
+    async def unusable(self, service: str, args: Mapping[str, Any]) -> str | None:
+        """There is no cluster to try it in. Raises `NotReady`."""
         raise NotReady("this HTTP front is not part of a cluster")
 
     async def close(self) -> None:

@@ -40,7 +40,8 @@ WHERE e.event_id > $1 AND e.event_id <= (SELECT last FROM horizon) GROUP BY 1;
 -- recent_restarts
 -- The rest, counted afresh at each scrape.
 SELECT CASE WHEN supervisor = 'root' THEN child WHEN supervisor = 'hosts' THEN 'hosts'
-            WHEN agent_id_of(child) IS NOT NULL THEN 'agent' ELSE 'team' END AS kind, count(*) AS restarts
+            WHEN agent_id_of(child) IS NOT NULL THEN 'agent' ELSE 'team' END AS kind,
+       count(*) AS restarts
 FROM supervision_events WHERE event_id > $1 AND kind = 'restarting' GROUP BY 1;
 
 -- runs_now

@@ -22,7 +22,15 @@ from ..actors.runs.store import IdempotencyConflict, RunNotFound
 from ..cluster.errors import AccessError, AosError, InputError
 from ..cluster.postgres import DatabaseUnavailable
 from ..cluster.telemetry import logger
-from ..supervisors.supervisor import RequestRefused as SupervisorRefuses
+from ..supervisors.supervisor import RequestRefused as SupervisorRefused
+from ..supervisors.teams.errors import (
+    AgentTaken,
+    InvalidDeclaration,
+    TeamExists,
+    TeamNotFound,
+    TeamNotRunning,
+)
+from ..supervisors.teams.errors import ChildNotFound as TeamChildNotFound
 from .auth import KeyInvalid, KeyMissing
 from .errors import (
     BodyTooLarge,
@@ -53,7 +61,13 @@ STATUS: dict[type[AosError], int] = {
     AgentExists: 409,
     RunNotFound: 404,
     IdempotencyConflict: 409,
-    SupervisorRefuses: 409,
+    InvalidDeclaration: 422,
+    AgentTaken: 409,
+    TeamExists: 409,
+    TeamNotFound: 404,
+    TeamChildNotFound: 404,
+    TeamNotRunning: 409,
+    SupervisorRefused: 409,
     AccessError: 403,
     KeyMissing: 401,
     KeyInvalid: 401,

@@ -17,6 +17,7 @@ from ..actors.runs.values import restore
 from ..cluster.identity import Principal, Role
 from ..cluster.postgres import Database
 from ..cluster.settings import Settings
+from ..supervisors.teams.store import TeamStore
 from .auth import KeyMissing, KeyStore, require
 from .client.models import RunView
 from .doorbell import Doorbell
@@ -36,6 +37,7 @@ class Services:
     database: Database
     runs: RunStore
     agents: AgentStore
+    teams: TeamStore
     keys: KeyStore
     follower: Follower
     doorbell: Doorbell
@@ -50,6 +52,7 @@ class Services:
             database=database,
             runs=runs,
             agents=AgentStore(database),
+            teams=TeamStore(database),
             keys=KeyStore(database),
             follower=Follower(runs),
             doorbell=doorbell,

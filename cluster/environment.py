@@ -49,6 +49,10 @@ def cluster_environment(settings: Settings) -> dict[str, str]:
         "RAY_preload_python_modules": ",".join(PRELOADED),
         # Ray would give all of AOS the lowest priority but one; skills lower theirs by themselves.
         "RAY_worker_niceness": "0",
+        # Ray's own killer takes the supervisors first (docs/design/0008-who-dies-first.md).
+        "RAY_memory_monitor_refresh_ms": "0",
+        # Ray would make all of AOS the kernel's first victim; processes take ranks by themselves.
+        "RAY_worker_oom_score_adjustment": "0",
         "AOS_HOME": str(settings.home),
         # `ray job submit -- aos run …` finds the `aos` of this installation.
         "PATH": os.pathsep.join([scripts, *(part for part in path if part != scripts)]),

@@ -7,6 +7,7 @@ that was started with `AOS_FAULTS_DIR`, a test arms a point by writing a file of
     kill@3      … at the third passage of one process after the first that saw the file
     kill*3      … and the same of the two processes that come after it
     raise       raise FaultInjected instead
+    exhaust     allocate until the process's memory limit refuses, and raise that MemoryError
 
 A point fires once per arming, or as often as was said, whichever process is first: the file is
 claimed by renaming it, so a restarted process does not die at the same point for ever.
@@ -18,6 +19,9 @@ import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
+
+from .memory import MIB, under_limit
 
 POINTS = (
     "run.accepted",
@@ -33,12 +37,16 @@ POINTS = (
 )
 """Every point there is. Arming an unknown one is refused: a chaos test that kills nothing lies."""
 
+ACTIONS = ("kill", "raise", "exhaust")
+
+_SMALLEST_BLOCK = 4096
+
 _directory = os.environ.get("AOS_FAULTS_DIR")
 _passages: dict[str, int] = {}
 
 
 class FaultInjected(RuntimeError):
-    """Raised by a point that was armed with `raise`."""
+    """Raised by a point that was armed with `raise`, or with `exhaust` where no limit holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +62,8 @@ class Fault:
         """`action`, `action@passage` or `action*times`. Raises `ValueError`."""
         text, _, times = text.strip().partition("*")
         action, _, passage = text.partition("@")
-        if action not in ("kill", "raise"):
-            raise ValueError(f"unknown fault action {action!r}; known: kill, raise")
+        if action not in ACTIONS:
+            raise ValueError(f"unknown fault action {action!r}; known: {', '.join(ACTIONS)}")
         return cls(action, int(passage or 1), int(times or 1))
 
 
@@ -97,4 +105,21 @@ def point(name: str) -> None:
         Path(f"{armed}.fired").unlink()
     if fault.action == "raise":
         raise FaultInjected(name)
+    if fault.action == "exhaust":
+        _exhaust(name)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _exhaust(name: str) -> NoReturn:
+    """Down to the last block: what handles the error has what a real leak would leave it."""
+    if not under_limit():
+        raise FaultInjected(f"{name}: without a limit this would take the machine's memory")
+    held: list[bytearray] = []
+    size = 64 * MIB
+    while True:
+        try:
+            held.append(bytearray(size))
+        except MemoryError:
+            if size <= _SMALLEST_BLOCK:
+                raise
+            size //= 2

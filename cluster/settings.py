@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     """Idle worker processes kept ready: a step that finds none waits half a second for one."""
     agent_parallel_steps: int = Field(default=4, ge=1, le=256)
 
+    skill_memory_mb: int = Field(default=1_024, ge=0)
+    agent_memory_mb: int = Field(default=512, ge=0)
+    memory_budget_mb: int | None = Field(default=None, ge=256)
+
     rescue_interval: float = Field(default=1.0, gt=0)
     supervision_events_days: int = Field(default=30, ge=1)
     heartbeat_interval: float = Field(default=10.0, gt=0)
@@ -89,6 +93,8 @@ class Settings(BaseSettings):
     """How long a machine's word for its processes holds; then its agents are taken over."""
     orphan_seconds: float = Field(default=60.0, gt=0)
     """An agent's process that hears nothing from its manager for so long ends itself."""
+    janitor_interval: float = Field(default=60.0, gt=0)
+    """Between two rounds of clearing away; what was seen in two of them goes."""
     blob_threshold: int = Field(default=65_536, ge=1024)
     private_hosts_allowed: tuple[str, ...] = ()
     """`host:port` that are not public but may be fetched: the SSRF guard's allow-list."""

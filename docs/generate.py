@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import aos
-from aos.actors.agent import EXIT_FENCED, EXIT_TAINTED
+from aos.actors.activation import EXIT_FENCED, EXIT_TAINTED
 from aos.cluster.engine.exits import TABLE, Row
 from aos.cluster.errors import REGISTRY
 from aos.cluster.exits import ExitReason
@@ -70,6 +70,15 @@ SETTINGS: dict[str, str] = {
     "over.",
     "orphan_seconds": "An agent's process that hears nothing from its manager for so long ends "
     "itself.",
+    "janitor_interval": "Seconds between two rounds of clearing away processes and leases that "
+    "nobody owns. Only what was found in two rounds goes.",
+    "skill_memory_mb": "MiB that an attempt of a skill may allocate, unless the skill declares "
+    "`memory_mb`: the kernel refuses more. 0: no limit.",
+    "agent_memory_mb": "MiB that an agent may allocate beyond what its process had when it became "
+    "that agent: then it ends itself and is restarted. 0: no limit.",
+    "memory_budget_mb": "MiB that the processes of this Ray may hold together, before idle agents "
+    "are made passive (80 %) and the worst process is ended (88 %). Without it: the memory of the "
+    "machine or container, of which everybody uses.",
     "rescue_interval": "Seconds between two looks for unfinished runs that nobody executes.",
     "supervision_events_days": "How many days the record of what supervisors did is kept.",
     "blob_threshold": "Values over so many bytes are stored by content hash, beside the journal.",
@@ -173,7 +182,8 @@ _EXITS_BY_THEMSELVES = """\
 ## What a process says itself
 
 To Ray an agent's process that leaves by itself looks like a crash. So it tells those who watch it
-why, and is gone within a tenth of a second; they wait for that.
+why, and is gone a tenth of a second later at most; they wait for that. On a machine that is too
+busy for it, they see a crash whose `detail` is an ended connection.
 """
 
 _EXITS_THAT_ARE_NONE = """\

@@ -5,8 +5,9 @@ Classification looks at types, never at messages.
 
 from __future__ import annotations
 
+import errno
 import traceback
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
@@ -43,8 +44,10 @@ def effect_of(effects: Effects, claimed: EffectState | None) -> EffectState:
     return EffectState.UNKNOWN if claimed is None else claimed
 
 
-def outcome_of(skill: AnySkill, effects: Effects, ending: Ending) -> StructuredOutcome:
-    """The outcome of a skill that ran."""
+def outcome_of(
+    skill: AnySkill, effects: Effects, ending: Ending, limit_mb: int = 0
+) -> StructuredOutcome:
+    """The outcome of a skill that ran, within `limit_mb` MiB of memory (0: without a limit)."""
     if isinstance(ending, Expired):
         timeout = skill.descriptor.resources.timeout_s
         return StructuredOutcome.failure(
@@ -54,6 +57,8 @@ def outcome_of(skill: AnySkill, effects: Effects, ending: Ending) -> StructuredO
             details={"timeout_s": timeout},
         )
     if isinstance(ending, Raised):
+        if ran_out_of_memory(ending.error):
+            return outcome_without_memory(skill, effects, limit_mb)
         return outcome_of_error(ending.error, effect_of(effects, None), effects)
     done = EffectState.DONE if effects in WRITES else EffectState.NONE
     try:
@@ -85,6 +90,51 @@ def outcome_of_error(
         error = broken
     return StructuredOutcome.failure(
         "ERR_INTERNAL", brief(error), effect=effect, details={"traceback": _traceback(error)}
+    )
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: by the type of the error, of what it groups, or of what it was raised
+    from or while handling. A `SkillFailure` is the skill's own word and never asked.
+    """
+    seen: set[int] = set()
+    chain: list[BaseException | None] = [None if isinstance(error, SkillFailure) else error]
+    while chain:
+        link = chain.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        if isinstance(link, MemoryError):
+            return True
+        if isinstance(link, OSError) and link.errno == errno.ENOMEM:  # mmap, fork
+            return True
+        if isinstance(link, BaseExceptionGroup):
+            chain += cast("BaseExceptionGroup[BaseException]", link).exceptions
+        chain += [link.__cause__, None if link.__suppress_context__ else link.__context__]
+    return False
+
+
+def outcome_without_memory(skill: AnySkill, effects: Effects, limit_mb: int) -> StructuredOutcome:
+    """ERR_OUT_OF_MEMORY: what the limit was, and whose it is to change."""
+    ref, declared = skill.descriptor.ref, skill.descriptor.resources.memory_mb
+    if not limit_mb:
+        message = f"{ref} found no memory, though no limit of AOS was set"
+    elif declared:
+        message = (
+            f"{ref} needed more than the {limit_mb} MiB that it declares: raise memory_mb in its "
+            "ResourceContract, or give it less to do"
+        )
+    else:
+        message = (
+            f"{ref} needed more than {limit_mb} MiB, the limit of skills that declare none: "
+            "declare memory_mb in its ResourceContract, raise AOS_SKILL_MEMORY_MB, or give it less "
+            "to do"
+        )
+    return StructuredOutcome.failure(
+        "ERR_OUT_OF_MEMORY",
+        message,
+        effect=effect_of(effects, None),
+        details={"memory_mb": limit_mb},
     )
 
 

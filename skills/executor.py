@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from ..cluster import faults
+from ..cluster.memory import MIB, limited
 from ..cluster.settings import Settings
 from .attempt import Attempt, Ending
 from .call import Progress, SkillCall, SkillEvent
@@ -29,7 +30,14 @@ from .classify import (
     outcome_of_error,
     outcome_of_invalid_input,
 )
-from .contracts import Effects, EffectState, SideEffect, StructuredOutcome, effects_of
+from .contracts import (
+    Effects,
+    EffectState,
+    ResourceContract,
+    SideEffect,
+    StructuredOutcome,
+    effects_of,
+)
 from .guards import DEFAULT_GUARDS, Guard
 from .redaction import Redact, redact_json, redactor, storable
 from .registry import AnySkill, Registry
@@ -48,6 +56,7 @@ class _Execution:
     skill: AnySkill | None = None
     input: BaseModel | None = None
     effects: Effects = Effects.PURE
+    limit_mb: int = 0
     outcome: StructuredOutcome | None = None
     charges: tuple[Charge, ...] = ()
     side_effects: tuple[SideEffect, ...] = ()
@@ -64,14 +73,15 @@ async def execute(
 ) -> AsyncIterator[SkillEvent]:
     """Run the call. Yields `Progress` as it occurs, then exactly one `StructuredOutcome`.
 
+    While the skill's function runs, the process is under the memory limit of its contract.
     Closing the iterator, or cancelling its reader, cancels the skill and yields nothing more.
     """
     record = _Execution(call, registry, tuple(guards), redactor(settings), time.monotonic())
-    record = _advance(record, _resolve, _validate, _admit)
+    record = _advance(record, partial(_resolve, settings=settings), _validate, _admit)
     if record.outcome is None and record.skill is not None:
         attempt = Attempt(record.skill.descriptor.resources.timeout_s)
         context = _context(record, settings, attempt.progress)
-        async with attempt.running(_body(record.skill, record.input, context)):
+        async with attempt.running(_body(record.skill, record, context)):
             async for text in attempt:
                 yield Progress(step_id=call.step_id, text=record.redact(storable(text)))
         record = _settle(record, attempt.ending, context)
@@ -96,9 +106,19 @@ def _contain(record: _Execution, stage: Stage, effect: EffectState) -> _Executio
         return replace(record, outcome=outcome_of_error(error, effect))
 
 
-def _resolve(record: _Execution) -> _Execution:
+def memory_limit_mb(contract: ResourceContract, settings: Settings) -> int:
+    """MiB that an attempt may allocate: what the skill declares, else the setting. 0: no limit."""
+    return contract.memory_mb or settings.skill_memory_mb
+
+
+def _resolve(record: _Execution, settings: Settings) -> _Execution:
     skill = record.registry.get(record.call.skill, record.call.version or None)
-    return replace(record, skill=skill, effects=effects_of(skill.descriptor, record.call.params))
+    return replace(
+        record,
+        skill=skill,
+        effects=effects_of(skill.descriptor, record.call.params),
+        limit_mb=memory_limit_mb(skill.descriptor.resources, settings),
+    )
 
 
 def _validate(record: _Execution) -> _Execution:
@@ -141,12 +161,14 @@ def _context(
 
 
 def _body(
-    skill: AnySkill, request: BaseModel | None, context: SkillContext
+    skill: AnySkill, record: _Execution, context: SkillContext
 ) -> Callable[[], Awaitable[Any]]:
     async def body() -> Any:
-        faults.point("skill.started")
-        value = await skill.function(request, context)
-        faults.point("skill.finished")
+        # Around nothing else: whoever classifies the error must have memory to do so.
+        with limited(record.limit_mb * MIB or None):
+            faults.point("skill.started")
+            value = await skill.function(record.input, context)
+            faults.point("skill.finished")
         return value
 
     return body
@@ -164,7 +186,8 @@ def _settle(record: _Execution, ending: Ending, context: SkillContext) -> _Execu
 
 
 def _classify(record: _Execution, ending: Ending) -> _Execution:
-    return replace(record, outcome=outcome_of(_skill(record), record.effects, ending))
+    outcome = outcome_of(_skill(record), record.effects, ending, record.limit_mb)
+    return replace(record, outcome=outcome)
 
 
 def _judge(record: _Execution, guard: Guard) -> _Execution:

@@ -49,8 +49,8 @@ class ActiveAgent:
             exit_ = dying.result()
         finally:
             dying.cancel()
-        if exit_.reason is ExitReason.KILLED and (why := await self.host.why()):
-            return Exit(ExitReason.CRASH, why)
+        if exit_.reason is ExitReason.KILLED:
+            return await self.host.why() or exit_
         return exit_
 
     def left(self, exit_: Exit) -> None:

@@ -25,13 +25,17 @@ from ..cluster.postgres import Database, DatabaseUnavailable, dsn_of
 from ..cluster.settings import Settings, load
 from ..cluster.telemetry import configure, logger
 from .activation import Activator, ActiveAgent
+from .children import Running, Starter
 from .heartbeat import patience
 from .hosts.access import Managers
 from .hosts.store import HostStore
+from .kinds import ByKind
 from .spec import ChildSpec, Restart
 from .state import PASSIVE, Released, Report, Restored, Wanted
 from .store import ActivationStore, EventRecorder
 from .supervisor import Supervisor
+from .teams.assembly import TeamCalls, TeamsOfAgents
+from .teams.specs import AGENT, TEAM
 from .tree import AGENTS, agent_supervisor
 
 _ANSWER_SECONDS = 5.0
@@ -45,10 +49,10 @@ log = logger(__name__)
 
 def agent_child(agent_id: UUID) -> ChildSpec:
     """An agent that is nobody's member: it comes when it has work, and goes when it is idle."""
-    return ChildSpec(str(agent_id), "agent", Restart.TRANSIENT, args={"agent_id": str(agent_id)})
+    return ChildSpec(str(agent_id), AGENT, Restart.TRANSIENT, args={"agent_id": str(agent_id)})
 
 
-class AgentSupervisor:
+class AgentSupervisor(TeamCalls):
     """The Ray actor."""
 
     def __init__(self) -> None:
@@ -57,6 +61,7 @@ class AgentSupervisor:
         self._outage_at = -float("inf")
         self._again: set[UUID] = set()
         self._leaving: set[UUID] = set()
+        self._showing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> dict[str, Any]:
         """Claim the agents, adopt those alive, and serve. Asking again changes nothing."""
@@ -78,7 +83,11 @@ class AgentSupervisor:
     async def release(self, tenant: str, agent_id: str) -> None:
         """End an agent's quarantine. Raises `RequestRefused` if it is not quarantined."""
         del tenant  # the door has looked the agent up in the caller's tenant
-        await self._agents.request(Released(agent_id))
+        if (member := self.teams.member(UUID(agent_id))) is None:
+            await self._agents.request(Released(agent_id))
+        else:
+            supervisor, spec = member
+            await supervisor.request(Released(spec.id))
 
     async def shed(self, hosts: list[str]) -> None:
         """A machine is short of memory: make the agents of these idle hosts passive."""
@@ -101,6 +110,7 @@ class AgentSupervisor:
         """Stop deciding. Agents are ended by whoever ends the cluster, and resume from journals."""
         for task in self._tasks:
             task.cancel()
+        await self.teams.close()
 
     async def _begin(self, settings: Settings) -> None:
         logs = settings.home / "logs"
@@ -115,10 +125,16 @@ class AgentSupervisor:
         self._managers = Managers(patience(settings))
         self._activator = Activator(self._store, self._managers)
         self._recorder = EventRecorder(self._database)
+        starters: dict[str, Starter[Running]] = {AGENT: self._activator}
         self._agents = Supervisor(
-            agent_supervisor(settings.agent_max_hosts), self._activator, self._record
+            agent_supervisor(settings.agent_max_hosts), ByKind(starters), self._record
         )
-        await self._store.claim(os.getpid())
+        epoch = await self._store.claim(os.getpid())
+        starters[TEAM] = self.teams = TeamsOfAgents(
+            self._database, epoch, self._activator, self._store, self._agents,
+            record=self._record, patience=patience(settings),
+        )  # fmt: skip
+        await self.teams.reconcile()  # before anybody is served: members belong to their teams
         await self._find_living()
         await self._find_quarantined()
         lease = settings.lease_seconds
@@ -127,6 +143,7 @@ class AgentSupervisor:
             for name, service in (
                 ("recorder", self._recorder.run()),
                 ("agents", self._agents.run()),
+                ("teams", self.teams.run()),
                 ("rescue", self._forever(self._rescue, settings.rescue_interval)),
                 ("machines", self._forever(self._managers.refresh, _MACHINES_SECONDS)),
                 ("takeover", self._forever(self._take_over, lease / 4)),
@@ -161,6 +178,8 @@ class AgentSupervisor:
         """
         if agent_id in self._leaving:
             self._again.add(agent_id)
+        elif self.teams.serve(agent_id):
+            pass  # it is a member of a team that is there
         elif (active := self._activator.active.get(agent_id)) is not None:
             active.host.ref.tell("wake")
         else:
@@ -252,11 +271,14 @@ class AgentSupervisor:
                 log.warning("round failed", loop=repr(step), error=repr(error))
             await asyncio.sleep(interval)
 
-    def _record(self, supervisor: str, report: Report) -> None:
+    def _record(self, supervisor: str, report: Report, tenant: str | None = None) -> None:
         epoch = self._activator.epoch_of(report.child)
-        self._recorder.record(supervisor, report, epoch=epoch)
-        if report.kind in ("quarantined", "trial"):
-            self._tasks.append(asyncio.create_task(self._show_quarantine(report)))
+        tenant = tenant or self.teams.tenant_of(report.child)
+        self._recorder.record(supervisor, report, tenant=tenant, epoch=epoch)
+        if report.kind == "quarantined" and supervisor == AGENTS:
+            showing = asyncio.create_task(self._show_quarantine(report))
+            self._showing.add(showing)
+            showing.add_done_callback(self._showing.discard)
 
     async def _show_quarantine(self, report: Report) -> None:
         """For people to see, and for a successor of ours; this process holds to it either way."""
@@ -266,5 +288,5 @@ class AgentSupervisor:
             until = datetime.now(UTC) + report.delay
             times = 0 if child is None else child.quarantines
             await self._store.quarantine(agent_id, until, times)
-        except (AosError, ValueError) as error:
-            log.warning("a quarantine is not shown", child=report.child, error=repr(error))
+        except (AosError, ValueError) as error:  # a team has no row to show it in
+            log.info("a quarantine is not shown", child=report.child, error=repr(error))

@@ -23,7 +23,6 @@ from .hosts.store import HostStore
 
 _HOST_ACTORS = ("aos-host:", "agent:")
 _ANSWER_SECONDS = 5.0
-_ROUND_SECONDS = 60.0
 _KEEP_DEAD = timedelta(days=1)
 
 log = logger(__name__)
@@ -55,14 +54,12 @@ class Janitor:
         store: HostStore,
         settings: Settings,
         trim: Callable[[], Awaitable[object]],
-        *,
-        every: float = _ROUND_SECONDS,
     ) -> None:
         self.swept = 0
         self._store = store
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._trim = trim
-        self._every = every
+        self._every = settings.janitor_interval
         self._before = Sightings()
 
     async def run(self) -> None:

@@ -100,30 +100,22 @@ def _stop(state: State) -> tuple[State, tuple[Command, ...]]:
 
 
 def _start(state: State, now: datetime) -> tuple[State, tuple[Command, ...]]:
-    starts: list[Command] = []
-    for child_id in list(state.children):
-        child = state.children[child_id]
-        if child.phase is not Phase.WAITING or (child.until is not None and child.until > now):
-            continue
-        if _is_blocked(state, child):
-            continue
-        born = replace(child, phase=Phase.STARTING, until=None, life=child.life + 1)
-        state = with_child(state, born)
-        starts.append(Start(child_id, born.life))
-    return state, tuple(starts)
-
-
-def _is_blocked(state: State, child: Child) -> bool:
     strategy = state.spec.strategy
-    if strategy is Strategy.DYNAMIC or (not strategy.grouped and child.life > 0):
-        return False
     if strategy.grouped and any(c.phase.alive and c.fate for c in state.children.values()):
-        return True
-    for earlier in state.children.values():
-        if earlier.spec.id == child.spec.id:
-            return False
-        if strategy.grouped and earlier.phase in _COMING:
-            return True
-        if is_first_start(earlier):
-            return True
-    return False
+        return state, ()
+    children, starts = dict(state.children), list[Command]()
+    somebody_first = False
+    for child_id, child in state.children.items():
+        has_order = strategy.grouped or (child.life == 0 and strategy is not Strategy.DYNAMIC)
+        if _is_due(child, now) and not (has_order and somebody_first):
+            born = replace(child, phase=Phase.STARTING, until=None, life=child.life + 1)
+            children[child_id] = born
+            starts.append(Start(child_id, born.life))
+        now_is = children[child_id]
+        is_awaited = now_is.phase in _COMING if strategy.grouped else is_first_start(now_is)
+        somebody_first = somebody_first or is_awaited
+    return (replace(state, children=children) if starts else state), tuple(starts)
+
+
+def _is_due(child: Child, now: datetime) -> bool:
+    return child.phase is Phase.WAITING and (child.until is None or child.until <= now)

@@ -268,7 +268,7 @@ def _due(state: State, now: datetime) -> Step:
     """Whoever waited long enough may be started; after a quarantine that is a trial."""
     said: list[Command] = []
     for child in list(state.children.values()):
-        if child.until is None or child.until > now or child.phase.alive:
+        if child.until is None or child.until > now:
             continue
         if child.phase is Phase.QUARANTINED:
             said.append(Report(child.spec.id, "trial"))

@@ -114,7 +114,9 @@ class ActivationStore:
 
     async def quarantine(self, agent_id: UUID, until: datetime, times: int) -> None:
         """Show that nobody activates this agent before an instant, for the how manieth time."""
-        await self._database.execute(QUERIES.quarantine, agent_id, until, times)
+        await self._database.execute(
+            QUERIES.quarantine, self._supervisor, self._epoch, agent_id, until, times
+        )
 
     async def quarantined(self) -> list[tuple[UUID, datetime, int]]:
         """Who is quarantined now, until when, and for the how manieth time in a row."""

@@ -41,9 +41,15 @@ RETURNING epoch;
 
 -- quarantine
 -- The circuit is open: nobody activates this agent before the given instant.
-UPDATE activations
-SET state = 'quarantined', host = NULL, pid = NULL, quarantined_until = $2, failures = $3
-WHERE agent_id = $1;
+-- Also for an agent that has never been active; not by a supervisor that has been deposed.
+WITH supervisor AS (
+    SELECT 1 FROM supervisors WHERE supervisor = $1 AND epoch = $2 FOR SHARE
+)
+INSERT INTO activations (agent_id, tenant_id, epoch, state, quarantined_until, failures)
+SELECT a.agent_id, a.tenant_id, 0, 'quarantined', $4, $5
+FROM supervisor, agents a WHERE a.agent_id = $3
+ON CONFLICT (agent_id) DO UPDATE
+SET state = 'quarantined', host = NULL, pid = NULL, quarantined_until = $4, failures = $5;
 
 -- quarantined_agents
 -- What a new supervisor process must hold to.

@@ -5,6 +5,7 @@ one whole AOS, so one Ray, for all tests that need it.
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 import tempfile
@@ -22,7 +23,9 @@ from aos.skills.contracts import AgentProfile, PlannerChoice
 from tests.support.anthropic_server import AnthropicServer
 from tests.support.running import RunningAos, running_aos
 
+SERVICES = (Path(__file__).parent / "support" / "services", Path(__file__).parents[1] / "examples")
 _TEMPLATE = "aos_template"
+_PLUGIN = Path(__file__).parent / "plugin"
 
 Reporting = Generator[None, pytest.TestReport, pytest.TestReport]
 
@@ -116,12 +119,15 @@ def model_server() -> Iterator[AnthropicServer]:
 
 @pytest.fixture(scope="session")
 def aos(model_server: AnthropicServer) -> Iterator[RunningAos]:
-    """A running AOS whose agents may fetch its demo site."""
+    """A running AOS whose agents may fetch its demo site, with the skills of `tests/plugin`."""
+    path = [str(_PLUGIN), *map(str, SERVICES), *filter(None, [os.environ.get("PYTHONPATH")])]
     given = {
+        "PYTHONPATH": os.pathsep.join(path),
         "ANTHROPIC_API_KEY": model_server.key,
         "ANTHROPIC_BASE_URL": model_server.url,
         "AOS_AGENT_IDLE_SECONDS": "10",
         "AOS_HEARTBEAT_INTERVAL": "1",
+        "AOS_JANITOR_INTERVAL": "2",
     }
     with DemoSite(slow_seconds=0.4) as site, running_aos(site, **given) as running:
         yield running
@@ -133,6 +139,14 @@ def agent(aos: RunningAos) -> str:
     name = f"agent-{uuid4().hex[:12]}"
     offline = PlannerChoice(name="rules", model="scripted")
     aos.client.agents.create(AgentProfile(name=name, planner=offline))
+    return name
+
+
+@pytest.fixture
+def literal_agent(aos: RunningAos) -> str:
+    """A fresh agent whose goals are plans, as JSON."""
+    name = f"agent-{uuid4().hex[:12]}"
+    aos.client.agents.create(AgentProfile(name=name, planner=PlannerChoice(name="literal")))
     return name
 
 

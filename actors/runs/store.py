@@ -13,7 +13,7 @@ from ...cluster import faults
 from ...cluster.canonical import canonical, readable
 from ...cluster.errors import Blame, InputError
 from ...cluster.ids import new_id, new_trace_id
-from ...cluster.postgres import Database, Row
+from ...cluster.postgres import Database, Row, Transaction
 from ...skills.contracts import AgentProfile, JsonValue
 from .events import Event, RunSubmitted, decode, encode
 from .fold import fold
@@ -80,28 +80,11 @@ class RunStore:
 
     async def submit(self, submission: Submission) -> Accepted:
         """Commit a run and its first event. Raises `IdempotencyConflict`."""
-        run_id = new_id()
         async with self._database.transaction() as transaction:
-            if submission.key is not None:
-                args = (submission.tenant, submission.key)
-                claimed = await transaction.fetch_value(
-                    QUERIES.claim_key, *args, submission.request_hash, run_id
-                )
-                if claimed is None:
-                    taken = await transaction.fetch_one(QUERIES.read_key, *args)
-                    return _replayed(taken, submission)
-            event = _first_event(submission, run_id)
-            await transaction.execute(
-                QUERIES.submit_run, run_id, submission.tenant, submission.agent_id,
-                submission.goal, submission.planner, submission.priority, event.trace_id,
-                event.code_version,
-            )  # fmt: skip
-            await transaction.execute(
-                QUERIES.submit_event, run_id, submission.tenant, event.kind, event.version,
-                event.at, canonical(encode(event)).decode(),
-            )  # fmt: skip
-        faults.point("run.accepted")
-        return Accepted(run_id)
+            accepted = await submit_within(transaction, submission)
+        if not accepted.replayed:
+            faults.point("run.accepted")
+        return accepted
 
     async def read(self, tenant: str, run_id: UUID) -> Row:
         """The run's projection. Raises `RunNotFound`."""
@@ -178,6 +161,30 @@ class RunStore:
         nobody = UUID(int=0)
         await self._database.fetch(QUERIES.unfinished_of_agent, nobody, "", [], 1)
         await self._database.fetch(QUERIES.journals_of, "", [nobody])
+
+
+async def submit_within(transaction: Transaction, submission: Submission) -> Accepted:
+    """Make a run and its first event part of a transaction. Raises `IdempotencyConflict`."""
+    run_id = new_id()
+    if submission.key is not None:
+        args = (submission.tenant, submission.key)
+        claimed = await transaction.fetch_value(
+            QUERIES.claim_key, *args, submission.request_hash, run_id
+        )
+        if claimed is None:
+            taken = await transaction.fetch_one(QUERIES.read_key, *args)
+            return _replayed(taken, submission)
+    event = _first_event(submission, run_id)
+    await transaction.execute(
+        QUERIES.submit_run, run_id, submission.tenant, submission.agent_id,
+        submission.goal, submission.planner, submission.priority, event.trace_id,
+        event.code_version,
+    )  # fmt: skip
+    await transaction.execute(
+        QUERIES.submit_event, run_id, submission.tenant, event.kind, event.version,
+        event.at, canonical(encode(event)).decode(),
+    )  # fmt: skip
+    return Accepted(run_id)
 
 
 def _first_event(submission: Submission, run_id: UUID) -> RunSubmitted:

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from ...cluster.errors import AosError
+from ...cluster.memory import LimitNotEnforced, limited
 from ...cluster.postgres import Database, EmbeddedPostgres, dsn_of
 from ...cluster.postgres import status as schema_status
 from ...cluster.settings import Settings
@@ -80,8 +81,17 @@ def memory() -> Check:
     """Room for processes: an AOS with a few agents takes about a gigabyte."""
     return _room(
         "memory", psutil.virtual_memory().available, 300 * _MIB, 1024 * _MIB,
-        "End other programs: Ray kills processes when memory runs out.",
+        "End other programs: when memory runs out, skills and agents are ended first.",
     )  # fmt: skip
+
+
+def limits() -> Check:
+    """Whether the kernel holds processes to their memory limits."""
+    try:
+        with limited(256 * _MIB):
+            return Check("limits", Level.OK, "memory limits of skills and agents are enforced")
+    except LimitNotEnforced as error:
+        return Check("limits", Level.FAIL, error.detail, error.next_action)
 
 
 def postgres(settings: Settings) -> Check:
@@ -144,7 +154,7 @@ def model(settings: Settings) -> Check:
     return Check("model", Level.OK, f"Claude, {settings.anthropic_model}")
 
 
-WITHOUT_SETTINGS: tuple[Callable[[], Check], ...] = (python, ray, memory)
+WITHOUT_SETTINGS: tuple[Callable[[], Check], ...] = (python, ray, memory, limits)
 WITH_SETTINGS: tuple[Callable[[Settings], Check], ...] = (home, disk, model, postgres)
 
 

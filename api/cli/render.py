@@ -20,6 +20,9 @@ from ..client.models import (
     TreeNode,
 )
 from .event_lines import STATUS_STYLES, event_line
+from .tables import facts as _facts
+from .tables import page as _page
+from .tables import table as _table
 from .tree_view import render_tree
 from .words import duration, moment, money, one_line, plain, value
 
@@ -183,28 +186,6 @@ def _consumed(run: RunView) -> Text:
     if run.resumes:
         text += f" · taken up again {run.resumes}×"
     return Text(text, "dim")
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _facts(rows: dict[str, str]) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for name, text in rows.items():
-        table.add_row(name, Text(text))
-    return table
-
-
-def _page(table: Table, cursor: str | None, *, empty: bool, what: str) -> RenderableType:
-    if empty:
-        return Text(f"no {what}")
-    return Group(table, Text(f"more: --cursor {cursor}", "dim")) if cursor else table
 
 
 def _state(agent: AgentView) -> str:

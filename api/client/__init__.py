@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         TreeNode,
     )
     from .synchronous import AosClient
+    from .team_models import TeamChildView, TeamSummary, TeamView
 
 # Loaded on first use: `aos --help` shall not wait for httpx and pydantic.
 _LATER = {
@@ -43,6 +44,9 @@ _LATER = {
     "RunView": ".models",
     "StatusView": ".models",
     "SupervisionEvent": ".models",
+    "TeamChildView": ".team_models",
+    "TeamSummary": ".team_models",
+    "TeamView": ".team_models",
     "TreeNode": ".models",
 }
 
@@ -59,6 +63,9 @@ __all__ = [
     "RunView",
     "StatusView",
     "SupervisionEvent",
+    "TeamChildView",
+    "TeamSummary",
+    "TeamView",
     "TreeNode",
 ]
 

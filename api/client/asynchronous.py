@@ -30,6 +30,7 @@ from .models import (
 )
 from .sse import Decoder
 from .stream import LOST, Following
+from .teams import AsyncTeams
 
 
 class AsyncAosClient:
@@ -56,6 +57,7 @@ class AsyncAosClient:
         )
         self.agents = _Agents(self)
         self.runs = _Runs(self)
+        self.teams = AsyncTeams(self)
 
     async def __aenter__(self) -> Self:
         return self

@@ -30,7 +30,9 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Result]):
-    """One request and the type of its answer. All of them are harmless to repeat."""
+    """One request and the type of its answer. All of them are harmless to repeat. `text` is a body
+    that is sent as it stands, `body` one that is made JSON of.
+    """
 
     result: type[Result]
     method: str
@@ -38,18 +40,17 @@ class Call(Generic[Result]):
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    text: str | None = None
 
     @property
     def request(self) -> dict[str, Any]:
         """The arguments of `httpx.Client.request`."""
         params = {name: value for name, value in self.params.items() if value is not None}
-        return {
-            "method": self.method,
-            "url": self.path,
-            "params": params,
-            "json": self.body,
-            "headers": self.headers,
-        }
+        request = {"method": self.method, "url": self.path, "params": params}
+        if self.text is None:
+            return {**request, "json": self.body, "headers": self.headers}
+        headers = {"Content-Type": "application/yaml", **self.headers}
+        return {**request, "content": self.text.encode(), "headers": headers}
 
 
 def create_agent(profile: AgentProfile) -> Call[AgentView]:

@@ -11,7 +11,8 @@ from ...cluster.errors import AccessError, Blame, EngineError
 class ApiError(Exception):
     """The door refused or failed: its problem, as an exception.
 
-    `code` never changes its meaning. `errors` names fields that are not accepted.
+    `code` never changes its meaning. `errors` names fields that are not accepted; `why` is the
+    word of a supervisor that refuses, such as `running`.
     """
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
@@ -22,6 +23,7 @@ class ApiError(Exception):
         self.next_action = str(problem.get("next_action", ""))
         self.retryable = bool(problem.get("retryable", False))
         self.request_id = str(problem.get("request_id", ""))
+        self.why = str(problem.get("why", ""))
         self.errors: Sequence[Mapping[str, str]] = problem.get("errors") or ()
         super().__init__(f"{self.code}: {self.detail}")
 

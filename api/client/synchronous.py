@@ -29,6 +29,7 @@ from .models import (
 )
 from .sse import Decoder
 from .stream import LOST, Following
+from .teams import Teams
 
 
 class AosClient:
@@ -55,6 +56,7 @@ class AosClient:
         )
         self.agents = _Agents(self)
         self.runs = _Runs(self)
+        self.teams = Teams(self)
 
     def __enter__(self) -> Self:
         return self

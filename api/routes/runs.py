@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Header, Response
 from fastapi import Path as PathParameter
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from ...actors.roster import RegisteredAgent
+from ...actors.roster import RegisteredAgent, planner_of
 from ...actors.runs.events import RunStatus
 from ...actors.runs.store import Recorded, Submission
 from ...cluster.canonical import content_hash
@@ -162,15 +162,8 @@ def _submission(
         agent_id=agent.agent_id,
         profile=agent.profile,
         goal=request.goal,
-        planner=_planner(agent.profile.planner.name, settings),
+        planner=planner_of(agent.profile, settings),
         request_hash=content_hash(agreed),
         key=key,
         priority=request.priority,
     )
-
-
-def _planner(chosen: str, settings: Settings) -> str:
-    """Decided once and recorded with the run: a replay must not depend on today's configuration."""
-    if chosen != "auto":
-        return chosen
-    return "rules" if settings.anthropic_api_key is None else "claude"

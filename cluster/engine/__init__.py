@@ -27,9 +27,10 @@ from .errors import (
 )
 from .exits import Exit, ExitReason
 from .nodes import Node, describe, nodes
-from .tasks import TaskFailure, TaskOptions, TaskStream, stream
+from .tasks import SPENT, TaskFailure, TaskOptions, TaskStream, stream
 
 __all__ = [
+    "SPENT",
     "ActorGone",
     "ActorOptions",
     "ActorRef",

@@ -14,6 +14,9 @@ from ray import exceptions as ray_errors
 from .nodes import demand, missing
 from .ray_api import api as ray
 
+SPENT = "spent"
+"""Returned by a task's generator: its process is not to be used again, and ends itself."""
+
 
 class TaskFailure(Exception):
     """The task's process did not deliver: `kind` is worker_died, out_of_memory, node_lost,
@@ -54,6 +57,8 @@ class TaskStream:
         except asyncio.CancelledError:
             raise
         except Exception as error:
+            if isinstance(error, MemoryError) and not isinstance(error, ray_errors.RayError):
+                raise  # ours, not the task's
             raise _failure(error) from error
 
     def cancel(self) -> None:
@@ -64,7 +69,8 @@ class TaskStream:
 def stream(path: str, payload: Any, options: TaskOptions) -> TaskStream:
     """Run the generator function at `package.module:function` on a worker and stream its items.
 
-    Iterating raises `TaskFailure`. Ray never repeats the task.
+    Iterating raises `TaskFailure`. Ray never repeats the task. If the function returns `SPENT`, the
+    iteration may end in `worker_died` after the last item.
     """
     generator = (
         _remote_function()
@@ -84,7 +90,9 @@ def stream(path: str, payload: Any, options: TaskOptions) -> TaskStream:
 
 
 def _perform(path: str, payload: Any) -> Iterator[Any]:
-    yield from _function(path)(payload)
+    if (yield from _function(path)(payload)) == SPENT:
+        # Ray has sent what was yielded by now, and ends the process before it takes another task.
+        raise SystemExit(0)
 
 
 @cache
@@ -114,4 +122,5 @@ def _failure(error: Exception) -> TaskFailure:
     for kind, name in _KINDS:
         if isinstance(error, kind):
             return TaskFailure(name, detail)
-    return TaskFailure("raised", f"{type(error).__name__}: {detail}")
+    kind = "out_of_memory" if isinstance(error, MemoryError) else "raised"
+    return TaskFailure(kind, f"{type(error).__name__}: {detail}")

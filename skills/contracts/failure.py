@@ -104,7 +104,8 @@ TAXONOMY: dict[str, FailureCode] = {
     }),
     **_rows(Category.INFRASTRUCTURE, Blame.PLATFORM, _ERROR, True, {
         "ERR_WORKER_DIED": "The skill's process died; it is tried again on a fresh one.",
-        "ERR_OUT_OF_MEMORY": "Raise the skill's memory contract or give it less to do.",
+        "ERR_OUT_OF_MEMORY": "Raise the skill's memory_mb or AOS_SKILL_MEMORY_MB, or give it "
+                             "less to do.",
         "ERR_NODE_LOST": "A machine was lost; the step is tried again elsewhere.",
         "ERR_STORAGE": "Check Postgres with `aos doctor`.",
     }),

@@ -14,7 +14,12 @@ class ResourceContract(Contract):
 
     cpus: float = Field(default=1.0, gt=0)
     gpus: float = Field(default=0.0, ge=0)
-    memory_mb: int = Field(default=0, ge=0, description="0: not counted in placement.")
+    memory_mb: int = Field(
+        default=0,
+        ge=0,
+        description="MiB that an attempt may allocate: the kernel refuses more. Counted in "
+        "placement. 0: the setting skill_memory_mb, and not counted in placement.",
+    )
     custom: dict[str, float] = Field(default_factory=dict)
     timeout_s: float = Field(default=60.0, gt=0, description="From the start of execution.")
     queue_timeout_s: float = Field(default=300.0, gt=0, description="From dispatch to start.")

@@ -53,12 +53,13 @@ class Host:
         about: dict[str, Any] = await self.ref.call("whoami", timeout=_ANSWER_SECONDS)
         return about
 
-    async def why(self) -> str:
-        """Why its manager ended it, if it did; else nothing."""
+    async def why(self) -> Exit | None:
+        """Why its manager ended it, if it did."""
         try:
-            return str(await self.manager.call("why", self.ref.name, timeout=_ANSWER_SECONDS))
+            told = await self.manager.call("why", self.ref.name, timeout=_ANSWER_SECONDS)
         except AosError:
-            return ""
+            return None
+        return None if told is None else Exit.told(told)
 
     def give_back(self, rss_bytes: int) -> None:
         """It is an agent no more, and may be used again."""

@@ -12,20 +12,25 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from ...actors.worker import PREPARE
-from ...cluster.engine import ActorOptions, ActorRef, TaskOptions, own_node, spawn, stream
+from ...cluster.engine import ActorOptions, TaskOptions, find, own_node, spawn, stream
 from ...cluster.errors import AosError
+from ...cluster.exits import Exit, ExitReason
 from ...cluster.ids import new_id
 from ...cluster.postgres import Database, dsn_of
-from ...cluster.settings import Settings, load
+from ...cluster.settings import load
 from ...cluster.telemetry import configure, logger
 from ..heartbeat import patience, until_ended
-from .pool import Limits, Pool, added, choose, gave_back, gone, shortfall, surplus, took, worn_out
+from ..tree import AGENTS, actor_name
+from .governing import govern
+from .pool import Pool, added, choose, gave_back, gone, shortfall, surplus, took, worn_out
+from .process import HostProcess, limits_of
 from .store import HostStore, Lease
 
 _AGENT_ACTOR = "aos.actors.agent:AgentActor"
@@ -42,30 +47,15 @@ _REMEMBERED = 200
 log = logger(__name__)
 
 
-@dataclass(slots=True)
-class _Process:
-    """A host as its manager knows it; `beat` is what it last said of itself."""
-
-    ref: ActorRef
-    pid: int
-    node: str
-    dedicated: bool = False
-    beat: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    def about(self) -> dict[str, Any]:
-        """What the agents' supervisor is told."""
-        return {"ref": self.ref, "pid": self.pid, "node": self.node, "dedicated": self.dedicated}
-
-
 class HostManager:
     """The Ray actor. Every method but `take` answers at once."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pool = Pool()
-        self._processes: dict[str, _Process] = {}
+        self._processes: dict[str, HostProcess] = {}
         self._ended: list[str] = []
-        self._reasons: dict[str, str] = {}
+        self._reasons: dict[str, Exit] = {}
         self._changed = asyncio.Event()
         self._ready = False
         self._making = asyncio.Semaphore(os.cpu_count() or 1)
@@ -77,7 +67,7 @@ class HostManager:
             logs = self._settings.home / "logs"
             logs.mkdir(parents=True, exist_ok=True)
             configure(self._settings.log_level, file=logs / "supervisors.jsonl")
-            self._limits = _limits(self._settings)
+            self._limits = limits_of(self._settings)
             self._patience = patience(self._settings)
             self._node = own_node()
             database = Database(dsn_of(self._settings), application_name="aos-hosts")
@@ -85,6 +75,8 @@ class HostManager:
             self._lease = timedelta(seconds=self._settings.lease_seconds)
             self._spawn(self._keep_ready())
             self._spawn(self._vouch())
+            budget = self._settings.memory_budget_mb
+            self._spawn(govern(self._idle, self._passivate, self._kill, budget))
         return {"pid": os.getpid(), "kind": "manager", "node": self._node}
 
     async def ping(self) -> dict[str, Any]:
@@ -114,11 +106,11 @@ class HostManager:
             return
         why = worn_out(self._pool.members[name], rss_bytes, self._limits)
         if why is not None:
-            self._end(name, f"recycled: {why}")
+            self._end(name, Exit(ExitReason.SHUTDOWN, f"recycled: {why}"))
             return
         self._pool = gave_back(self._pool, name)
         for spare in surplus(self._pool, self._limits):
-            self._end(spare, "not needed")
+            self._end(spare, Exit(ExitReason.SHUTDOWN, "not needed"))
 
     async def taken(self) -> list[dict[str, Any]]:
         """Hosts that were handed out and live."""
@@ -137,9 +129,10 @@ class HostManager:
         """The names of all hosts that live."""
         return list(self._processes)
 
-    async def why(self, name: str) -> str:
-        """Why this manager ended a host, if it did."""
-        return self._reasons.get(name, "")
+    async def why(self, name: str) -> dict[str, str] | None:
+        """Why this manager ended a host, as an `Exit.last_word`; None if it did not."""
+        reason = self._reasons.get(name)
+        return None if reason is None else reason.last_word()
 
     async def report(self) -> dict[str, Any]:
         """Numbers for the tree."""
@@ -160,13 +153,31 @@ class HostManager:
         for task in self._tasks:
             task.cancel()
 
-    def _end(self, name: str, reason: str) -> None:
+    def _end(self, name: str, reason: Exit) -> None:
         self._reasons[name] = reason
         while len(self._reasons) > _REMEMBERED:
             del self._reasons[next(iter(self._reasons))]
-        log.info("ending a host", host=name, reason=reason)
+        log.info("ending a host", host=name, reason=reason.reason, detail=reason.detail)
         self._pool = gone(self._pool, name)
         self._processes[name].ref.kill()
+
+    def _idle(self) -> dict[int, float]:
+        return {each.pid: each.beat.get("idle_s", 0.0) for each in self._processes.values()}
+
+    def _passivate(self, pid: int, why: str) -> None:
+        """The agents' supervisor decides: it asks the agent whether it is idle indeed."""
+        del why
+        hosts = [name for name, process in self._processes.items() if process.pid == pid]
+        if hosts and (supervisor := find(actor_name(AGENTS))) is not None:
+            supervisor.tell("shed", hosts)
+
+    def _kill(self, pid: int, why: str) -> None:
+        for name, process in self._processes.items():
+            if process.pid == pid:
+                self._end(name, Exit(ExitReason.OUT_OF_MEMORY, why))
+                return
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
     async def _keep_ready(self) -> None:
         """Hosts and workers, one round after each change: from the start, when a host was taken,
@@ -236,19 +247,21 @@ class HostManager:
         self._pool = added(self._pool, name)
         return name
 
-    async def _spawned(self, options: ActorOptions, seconds: float = _PREPARE_SECONDS) -> _Process:
+    async def _spawned(
+        self, options: ActorOptions, seconds: float = _PREPARE_SECONDS
+    ) -> HostProcess:
         ref = spawn(_AGENT_ACTOR, options=options)
         try:
             about = await ref.call("prepare", timeout=seconds)
         except BaseException:
             ref.kill()
             raise
-        process = _Process(ref, about["pid"], about["node"])
+        process = HostProcess(ref, about["pid"], about["node"])
         self._processes[options.name] = process
         self._spawn(self._attend(process))
         return process
 
-    async def _attend(self, process: _Process) -> None:
+    async def _attend(self, process: HostProcess) -> None:
         """From a host's birth to its end: feel its pulse, then forget it."""
         name, bound = process.ref.name, self._patience.answer_within.total_seconds()
 
@@ -260,7 +273,7 @@ class HostManager:
             process.beat = beat
 
         ended = await until_ended(process.ref, ask, self._patience, heard)
-        self._reasons.setdefault(name, ended.detail)
+        self._reasons.setdefault(name, ended)
         self._pool = gone(self._pool, name)
         self._processes.pop(name, None)
         self._ended.append(name)
@@ -270,12 +283,3 @@ class HostManager:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        warm=settings.agent_warm_hosts,
-        most_warm=max(settings.agent_warm_hosts, 8),
-        serves=settings.agent_host_serves,
-        rss_bytes=settings.agent_host_rss_mb * 2**20,
-    )

@@ -22,9 +22,9 @@ from tests.support.running import RunningAos, eventually, kill
 from aos.actors.runs.events import KINDS
 from aos.actors.runs.tallies import FAMILIES
 from aos.api.cli.main import app
-from aos.api.client import ApiError
+from aos.api.client import ApiError, TeamView
 from aos.api.metrics import RESTARTS
-from aos.api.routes import agents, runs, supervision, system
+from aos.api.routes import agents, runs, supervision, system, teams
 from aos.cluster.settings import Settings
 from aos.skills.contracts import (
     TAXONOMY,
@@ -37,6 +37,7 @@ from aos.skills.contracts import (
     SkillDescriptor,
     StructuredOutcome,
 )
+from aos.supervisors.teams.declaration import Child, Declaration, Group, IntensityShape
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -229,6 +230,7 @@ def test_the_reference_names_all_commands_and_options() -> None:
     paths += [["agent", verb] for verb in app["agent"] if not verb.startswith("-")]
     paths += [["runs", verb] for verb in app["runs"] if not verb.startswith("-")]
     paths += [["tree", verb] for verb in app["tree"] if not verb.startswith("-")]
+    paths += [["team", verb] for verb in app["team"] if not verb.startswith("-")]
     for path in paths:
         assert f"aos {' '.join(path)}" in page, path
         command = app
@@ -243,7 +245,7 @@ def test_the_reference_names_all_commands_and_options() -> None:
 
 def test_the_reference_names_all_routes() -> None:
     page = (DOCS / "reference/http.md").read_text()
-    for module in (agents, runs, supervision, system):
+    for module in (agents, runs, supervision, system, teams):
         for route in module.router.routes:
             assert isinstance(route, Route) or hasattr(route, "methods")
             for method in route.methods - {"HEAD"}:
@@ -291,6 +293,65 @@ def test_the_reference_gives_the_retry_policy_with_its_defaults() -> None:
     sentence = page.partition("**RetryPolicy**:")[2].partition(". The pause")[0]
     given = dict(re.findall(r"`(\w+)` ([\d.]+)", sentence))
     assert given == {name: str(field.default) for name, field in RetryPolicy.model_fields.items()}
+
+
+TEAMS = [
+    block
+    for block in blocks("yaml")
+    if re.match(r"docs/(how-to/run-a-team|reference/teams)", block[0])
+]
+
+
+@pytest.mark.parametrize("text", [b[2] for b in TEAMS], ids=[b[0] for b in TEAMS])
+def test_teams_that_are_declared_run(aos: RunningAos, tmp_path: Path, text: str) -> None:
+    text = text.replace("https://example.com", aos.site.url("/"))
+    text = text.replace("/tmp/tides.log", str(tmp_path / "tides.log"))  # noqa: S108 - the page's
+    for name in re.findall(r"agent: ([a-z-]+)", text):
+        with suppress(ApiError):  # two pages may name the same one
+            aos.client.agents.create(
+                AgentProfile.model_validate({"name": name, "planner": OFFLINE})
+            )
+    team = aos.client.teams.create(text)
+    try:
+        if "goal:" in text:
+            eventually(lambda: aos.client.teams.get(team.id).state == "ended")
+            return
+        eventually(lambda: runs_whole(aos.client.teams.get(team.id)))
+        if "tide_clock" in text:
+            eventually((tmp_path / "tides.log").exists)
+    finally:
+        aos.client.teams.delete(team.id)
+
+
+def runs_whole(team: TeamView) -> bool:
+    """Whether everybody in it runs."""
+    todo, states = list(team.children), set[str]()
+    while todo:
+        child = todo.pop()
+        states.add(child.state)
+        todo += child.children
+    return states == {"running"}
+
+
+def test_the_teams_service_is_the_example() -> None:
+    code = (ROOT / "examples" / "tide_clock.py").read_text()
+    assert f"```python\n{code}```" in (DOCS / "how-to/run-a-team.md").read_text()
+
+
+def test_the_reference_lists_the_keys_of_a_declaration_with_their_defaults() -> None:
+    page = (DOCS / "reference/teams.md").read_text()
+    tables = page.partition("## Everything together")[0]
+    rows = {
+        match[1]: match[2].strip()
+        for match in re.finditer(r"^\| `(\w+)` \| ([^|]*)\|", tables, re.MULTILINE)
+    }
+    shapes = (Declaration, Group, Child)
+    assert rows.keys() == {name for shape in shapes for name in shape.model_fields}
+    assert rows["intensity"] == "5 in 30 s"
+    assert Group.model_fields["intensity"].default == IntensityShape(restarts=5, period_s=30)
+    for shape, name in ((Declaration, "restart"), (Group, "strategy"), (Group, "auto_shutdown")):
+        assert f"`{shape.model_fields[name].default}`" in tables
+    assert rows["restart"] == f"`{Child.model_fields['restart'].default}`"
 
 
 def test_the_example_is_short_and_is_the_tutorials() -> None:

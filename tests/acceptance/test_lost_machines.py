@@ -98,6 +98,9 @@ def test_a_machine_comes_and_goes(home: Path, site: DemoSite) -> None:
         try:
             with up() as client:
                 _comes_and_goes(client, site, machines)
+                _half_of_the_tree_dies(client)
+            with up() as client:
+                _is_whole_again(client, site)
             stop_node(load())
         finally:
             del os.environ["AOS_RAY_ADDRESS"]
@@ -139,3 +142,24 @@ def managers(client: AosClient) -> list[str]:
         for child in hosts["children"]
         if child["id"].startswith("hosts:") and child["state"] == "running"
     ]
+
+
+def _half_of_the_tree_dies(client: AosClient) -> None:
+    """The node process too: nobody is left who would make a new root, had that one died."""
+    tree = client.status().tree
+    info = running(load())
+    assert tree is not None
+    assert info is not None
+    pids = {child["id"]: child.get("pid") for child in tree["children"]}
+    node = psutil.Process(info["pid"])
+    for pid in (node.pid, pids["agents"], tree["pid"], pids["front"]):
+        psutil.Process(pid).kill()
+    node.wait(timeout=10)
+
+
+def _is_whole_again(client: AosClient, site: DemoSite) -> None:
+    tree = client.status().tree
+    assert tree is not None
+    eventually(lambda: len(managers(client)) == 1)
+    run = client.runs.create("one", f"Fetch {site.url('/')} and extract the title")
+    assert client.runs.wait(run.id, timeout=60).status == "completed"

@@ -27,6 +27,7 @@ POINTS = [
     ("step.outcome", "kill@2"),
     ("skill.started", "kill"),
     ("skill.finished", "kill"),
+    ("skill.started", "exhaust"),
     ("agent.activated", "kill"),
     ("supervisor.activating", "kill"),
     ("run.accepted", "kill"),

@@ -146,8 +146,8 @@ class Replay:
     async def passivate(self, agent: str, epoch: int) -> bool:
         return await self.any_decider().passivate(self.agents[agent], epoch)
 
-    async def quarantine(self, agent: str) -> None:
-        await self.any_decider().quarantine(self.agents[agent], START, 1)
+    async def quarantine(self, supervisor: int, agent: str) -> None:
+        await self.deciders[supervisor].quarantine(self.agents[agent], START, 1)
 
     async def submit(self, agent: str) -> None:
         profile = AgentProfile(name=agent)

@@ -94,6 +94,21 @@ VIOLATIONS = {
         "INSERT INTO blobs (run_id, hash, tenant_id, content) VALUES ($1, 'md5:1', 'default', '')",
         (new_id(),),
     ),
+    "host_state": (
+        "INSERT INTO hosts (host, node_id, pid, state, lease_until) "
+        "VALUES ('h', 'n', 1, 'asleep', now())",
+        (),
+    ),
+    "team_state": (
+        "INSERT INTO teams (team_id, tenant_id, name, declaration, declaration_hash, state, "
+        "ended_at) VALUES ($1, 'default', 't', '{}', 'h', 'asleep', now())",
+        (uuid4(),),
+    ),
+    "running_teams_have_no_end": (
+        "INSERT INTO teams (team_id, tenant_id, name, declaration, declaration_hash, ended_at) "
+        "VALUES ($1, 'default', 't', '{}', 'h', now())",
+        (uuid4(),),
+    ),
     "idempotency_key_length": (
         "INSERT INTO idempotency_keys (tenant_id, key, request_hash, run_id) "
         "VALUES ('default', '', 'h', $1)",

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID, uuid4
@@ -22,6 +24,7 @@ from tests.support.running import RunningAos, eventually, kill
 from aos.actors.runs.store import RunStore, Submission
 from aos.api.client.errors import ApiError
 from aos.cluster import faults
+from aos.cluster.environment import cluster_environment
 from aos.skills.contracts import AgentProfile, Dedicated, PlannerChoice
 
 OFFLINE = PlannerChoice(name="rules", model="scripted")
@@ -48,6 +51,13 @@ def new_agent(aos: RunningAos, **fields: object) -> str:
     name = f"agent-{uuid4().hex[:12]}"
     aos.client.agents.create(AgentProfile(name=name, planner=OFFLINE).model_copy(update=fields))
     return name
+
+
+def swept_by(aos: RunningAos) -> int:
+    """What the janitor has cleared away since it began."""
+    tree = aos.client.status().tree
+    assert tree is not None
+    return int(next(c for c in tree["children"] if c["id"] == "janitor").get("swept", 0))
 
 
 def told(aos: RunningAos, agent: str) -> list[tuple[str, str]]:
@@ -198,16 +208,26 @@ async def test_a_start_that_always_fails_is_quarantined_and_nobody_else_notices(
             )
         )
 
-        def is_quarantined() -> bool:
-            events = aos.client.supervision_events(child=child)
-            return any(event.kind == "quarantined" for event in events)
-
-        eventually(is_quarantined, seconds=60)
-        one_run(aos, agent)
+        told = "SELECT kind, reason FROM supervision_events WHERE child = $1"
+        events: set[tuple[str, str]] = set()
+        while ("quarantined", "start_error") not in events:
+            one_run(aos, agent)
+            events = {(row["kind"], row["reason"]) for row in await database.fetch(told, child)}
+        assert ("restarting", "start_error") in events
         await database.execute(broken, name, profile.model_dump_json())
-        reasons = {event.reason for event in aos.client.supervision_events(child=child)}
-        assert "start_error" in reasons
     aos.client.agents.release(name)
     assert aos.client.runs.wait(accepted.run_id, timeout=60).status == "completed"
     with pytest.raises(ApiError, match="not_quarantined"):
         aos.client.agents.release(name)
+
+
+def test_a_process_that_nobody_owns_is_cleared_away(aos: RunningAos, agent: str) -> None:
+    one_run(aos, agent)
+    owned, swept = aos.client.agents.get(agent).pid, swept_by(aos)
+    left = subprocess.run(
+        [sys.executable, "-m", "tests.support.stray", "aos-host:stray", aos.info["ray_address"]],
+        env=cluster_environment(aos.settings), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    eventually(lambda: not psutil.pid_exists(int(left.stdout)))
+    eventually(lambda: swept_by(aos) == swept + 1)
+    assert aos.client.agents.get(agent).pid == owned

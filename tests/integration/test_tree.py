@@ -143,20 +143,10 @@ def test_a_part_that_hangs_does_not_hide_the_tree(aos: RunningAos) -> None:
 
 
 def test_a_quarantine_is_explained(aos: RunningAos, agent: str) -> None:
-    faults.arm(aos.faults, "agent.activated")
+    faults.arm(aos.faults, "agent.activated", "kill*9")
     run = aos.client.runs.create(agent, f"Fetch {aos.site.url('/')} and extract the title")
-    fired = aos.faults / "agent.activated.fired"
-
-    def shut() -> bool:
-        """Have it die whenever it is activated, until it is not activated any more."""
-        if fired.exists():
-            fired.unlink()
-        if not (aos.faults / "agent.activated").exists():
-            faults.arm(aos.faults, "agent.activated")
-        return aos.client.agents.get(agent).state == "quarantined"
-
     try:
-        eventually(shut, 60)
+        eventually(lambda: aos.client.agents.get(agent).state == "quarantined", 60)
     finally:
         (aos.faults / "agent.activated").unlink(missing_ok=True)
     page = aos.client.tree_events(child=agent)

@@ -50,6 +50,12 @@ class Bell:
         self.released: list[tuple[str, UUID]] = []
         self.refusal: AosError | None = None
         self.shown: dict[str, Any] | None = {"id": "root", "state": "running", "children": []}
+        self.rung_for_teams = 0
+        self.teams: dict[UUID, dict[str, Any]] = {}
+        self.administered: list[tuple[UUID, str, str]] = []
+        self.refusal: AosError | None = None
+        self.broken_services: dict[str, str] = {}
+        self.attended = True
 
     def ring(self, tenant: str, agent_id: UUID) -> None:
         self.rung.append((tenant, agent_id))
@@ -66,6 +72,22 @@ class Bell:
 
     async def resources(self) -> dict[str, float]:
         return {"CPU": 2.0}
+
+    def ring_teams(self) -> None:
+        self.rung_for_teams += 1
+
+    async def team(self, team_id: UUID) -> dict[str, Any] | None:
+        if not self.attended:
+            raise NotReady("nobody answers")
+        return self.teams.get(team_id)
+
+    async def administer(self, team_id: UUID, child: str, verb: str) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.administered.append((team_id, child, verb))
+
+    async def unusable(self, service: str, args: Any) -> str | None:
+        return self.broken_services.get(service)
 
     async def close(self) -> None:
         pass

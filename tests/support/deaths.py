@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -46,6 +47,9 @@ LOSE_THE_FIRST_CALL = json.dumps(
     }
 )
 """For `RAY_testing_rpc_failure` of the driver's environment: Ray reads it while it is loaded."""
+
+PF_EXITING = 0x4
+"""Of Linux's include/linux/sched.h."""
 
 _SOON, _LONG = 1.0, 30.0
 NO_NODE = "ab" * 28
@@ -121,10 +125,15 @@ def cause(ref: ActorRef) -> str:
 
 
 def alive(pid: int) -> bool:
+    """Whether the process can still run code. For some milliseconds after its connections have
+    ended the kernel is busy taking it down, and it is there, but has no future.
+    """
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return False
+    state, flags = (stat.rpartition(")")[2].split()[index] for index in (0, 6))
+    return state not in "XZ" and not int(flags) & PF_EXITING
 
 
 async def until_gone(pid: int) -> None:

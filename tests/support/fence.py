@@ -102,11 +102,11 @@ class SerialStore:
             self.activations[agent] = Row(epoch + 1, "passive", None)
         return self._said("passivate", agent, epoch, answer=done)
 
-    def quarantine(self, agent: str) -> None:
-        """`quarantine`."""
-        if (row := self.activations.get(agent)) is not None:
-            self.activations[agent] = Row(row.epoch, "quarantined", None)
-        self._said("quarantine", agent, answer=None)
+    def quarantine(self, supervisor: int, agent: str) -> None:
+        """`quarantine`: without effect by a supervisor that has been deposed."""
+        if supervisor == self.supervisor:
+            self.activations[agent] = Row(self.epoch(agent), "quarantined", None)
+        self._said("quarantine", supervisor, agent, answer=None)
 
     def submit(self, agent: str) -> None:
         """A run that is not finished."""

@@ -20,34 +20,53 @@ def writers(world: World) -> list[Host]:
     ]  # fmt: skip
 
 
-def steps(world: World, choose: Choose) -> list[Callable[[], None]]:
-    """What may happen next, one of each kind."""
+Steps = list[Callable[[], None]]
+
+
+def steps(world: World, choose: Choose) -> Steps:
+    """What may happen next, the likelier the more often."""
+    often = decisions(world, choose) + writes(world, choose)
+    if not often or choose(range(6)) == 0:
+        often += [world.new_decider] * 2
+    if choose(range(40)) == 0:  # an agent with something to do is not made passive any more
+        often += [lambda: world.store.submit(choose(AGENTS))] * 4
+    return often
+
+
+def decisions(world: World, choose: Choose) -> Steps:
+    """What supervisor processes do, and what is done to processes."""
+    now: Steps = []
     deciders = [each for each in world.deciders if not each.paused]
     living = [host for host in world.hosts if not host.dead]
-    found: list[Callable[[], None]] = [lambda: world.store.submit(choose(AGENTS))]
-    if len(world.deciders) < 6:
-        found.append(world.new_decider)
+    paused = [each for each in (*world.deciders, *living) if each.paused]
     if deciders:
-        who, agent = choose(deciders), choose(AGENTS)
-        found += [lambda: world.look(who, agent), lambda: world.activate(who, agent)]
-        found += [lambda: world.activate(who, agent)] if agent in who.seen else []
-        found.append(lambda: world.store.passivate(agent, who.seen.get(agent, 0)))
-        found.append(lambda: world.store.quarantine(agent))
-    if world.deciders:
-        found.append(lambda: flip(choose(world.deciders)))
+        who, agent = choose([*deciders, deciders[-1], deciders[-1]]), choose(AGENTS)
+        now += [lambda: world.look(who, agent)] * 2
+        now += [lambda: world.activate(who, agent)] * (3 if agent in who.seen else 1)
+        now += [lambda: world.store.passivate(agent, who.seen.get(agent, 0))]
+        now += [lambda: flip(choose(deciders))]
+        if choose(range(6)) == 0:
+            now += [lambda: world.store.quarantine(who.epoch, agent)] * 2
+    if paused:
+        now += [lambda: flip(choose(paused))] * 2
     if living:
-        found.append(lambda: flip(choose(living)))
-        found.append(lambda: die(choose(living)))
+        now += [lambda: flip(choose(living)), lambda: die(choose(living))]
+    return now
+
+
+def writes(world: World, choose: Choose) -> Steps:
+    """What hosts do, and what becomes of what they sent."""
+    now: Steps = []
+    heard = [each for each in world.under_way if not (each.orphan or each.host.dead)]
     if world.mail:
-        found += [lambda: world.deliver(choose(world.mail))] * 3
+        now += [lambda: world.deliver(choose(world.mail))] * 8
     if able := writers(world):
-        found += [lambda: world.send(choose(able))] * 4
+        now += [lambda: world.send(choose(able))] * 10
     if world.under_way:
-        found += [lambda: world.execute(choose(world.under_way))] * 4
-    if heard := [each for each in world.under_way if not (each.orphan or each.host.dead)]:
-        found.append(lambda: world.break_connection(choose(heard)))
-        found.append(lambda: lose(world, choose(heard)))
-    return found
+        now += [lambda: world.execute(choose(world.under_way))] * 8
+    if heard:
+        now += [lambda: world.break_connection(choose(heard)), lambda: lose(world, choose(heard))]
+    return now
 
 
 def flip(process: Any) -> None:

@@ -16,6 +16,9 @@ from aos.cluster.engine import ActorOptions, Exit, ExitReason, spawn
 MORTAL = f"{__name__}:Mortal"
 TALKER = f"{__name__}:Talker"
 
+_PATIENCE = 10.0
+"""Seconds, so that a busy machine makes no last word unheard."""
+
 
 class Mortal:
     """`fate`: what `__init__` does."""
@@ -25,7 +28,7 @@ class Mortal:
             raise ValueError("no luck in __init__")
         if fate == "os_exit":
             os._exit(3)
-        self._farewell = Farewell()
+        self._farewell = Farewell(_PATIENCE)
 
     async def pid(self) -> int:
         return os.getpid()
@@ -59,7 +62,7 @@ class Mortal:
 
         task = asyncio.create_task(stubborn())
         await asyncio.sleep(0)
-        await self._farewell.leave(Exit(ExitReason.FENCED, "never said"), 70, [task])
+        await Farewell().leave(Exit(ExitReason.FENCED, "never said"), 70, [task])
 
     async def bear(self, name: str) -> None:
         """Make a child that ends with this process."""

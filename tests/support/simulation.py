@@ -168,9 +168,10 @@ class Simulation:
                 case Start(child_id, life):
                     self._begin(node, node.state.children[child_id].spec, life)
                 case Stop(child_id, life, patience):
-                    process = self.alive[child_id]
-                    assert process.life == life
-                    self._stop(process, patience)
+                    if (process := self.alive.get(child_id)) is not None:
+                        assert process.life == life
+                        self._stop(process, patience)
+                    # Else it has ended, and that is on its way.
                 case Report():
                     node.reports.append(command)
                 case Refused():

@@ -7,7 +7,9 @@ import threading
 
 import pytest
 
+from aos.actors.activation import ending
 from aos.actors.farewell import Farewell
+from aos.actors.runs.journal import LeaseLost
 from aos.cluster.exits import Exit, ExitReason
 
 FENCED = Exit(ExitReason.FENCED, "epoch 3 has passed")
@@ -139,3 +141,18 @@ async def test_it_ends_even_if_the_machine_has_no_thread_left(
     with pytest.raises(RuntimeError, match="new thread"):
         await Farewell(NEVER, process.end).leave(CRASH, 71, ())
     assert process.codes == [71]
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_", "code"),
+    [
+        (LeaseLost("epoch 3 has passed"), FENCED, 70),
+        (ValueError("wrong"), CRASH, 71),
+        (SystemExit(1), Exit(ExitReason.CRASH, "SystemExit: 1"), 71),
+        (KeyError("x" * 1_000), Exit(ExitReason.CRASH, f"KeyError: '{'x' * 289}"), 71),
+    ],
+)
+def test_what_ends_an_agent_decides_its_last_word(
+    error: BaseException, exit_: Exit, code: int
+) -> None:
+    assert ending(error) == (exit_, code)

@@ -43,6 +43,8 @@ def test_what_ray_reads_is_added_and_nothing_is_taken_away(
     assert environment["AOS_HOME"] == str(tmp_path)
     assert environment["RAY_AUTH_MODE"] == "token"
     assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert environment["RAY_memory_monitor_refresh_ms"] == "0"
+    assert environment["RAY_worker_oom_score_adjustment"] == "0"
     assert environment["RAY_preload_python_modules"].split(",") == list(PRELOADED)
 
 

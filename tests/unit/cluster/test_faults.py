@@ -9,6 +9,7 @@ import pytest
 
 from aos.cluster import faults
 from aos.cluster.faults import FaultInjected, arm, fired, point
+from aos.cluster.memory import MIB, limited
 
 PROGRAM = """
 from aos.cluster import faults
@@ -97,7 +98,11 @@ def test_a_point_that_is_being_armed_is_not_armed_yet(armory: Path) -> None:
     ("name", "fault", "complaint"),
     [
         ("journal.apended", "kill", "unknown fault point 'journal.apended'; known: run.accepted, "),
-        ("journal.appended", "explode", "unknown fault action 'explode'; known: kill, raise"),
+        (
+            "journal.appended",
+            "explode",
+            "unknown fault action 'explode'; known: kill, ",
+        ),
         ("journal.appended", "kill@soon", "soon"),
     ],
 )
@@ -136,3 +141,17 @@ def test_a_point_can_be_told_to_fire_several_times(armory: Path) -> None:
         point("journal.appended")
     assert fired(armory, "journal.appended")
     point("journal.appended")
+
+
+def test_exhaust_runs_into_the_limit_of_the_process_and_gives_everything_back(armory: Path) -> None:
+    arm(armory, "step.dispatched", "exhaust")
+    with limited(64 * MIB), pytest.raises(MemoryError):
+        point("step.dispatched")
+    assert fired(armory, "step.dispatched")
+    assert len(bytearray(64 * MIB)) == 64 * MIB
+
+
+def test_exhaust_never_takes_the_machine(armory: Path) -> None:
+    arm(armory, "step.dispatched", "exhaust")
+    with pytest.raises(FaultInjected, match="without a limit"):
+        point("step.dispatched")

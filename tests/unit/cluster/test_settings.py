@@ -81,6 +81,8 @@ def test_a_variable_that_means_nothing_is_ignored(monkeypatch: pytest.MonkeyPatc
         ("agent_parallel_steps", "257"),
         ("rescue_interval", "0"),
         ("blob_threshold", "1023"),
+        ("skill_memory_mb", "-1"),
+        ("memory_budget_mb", "255"),
         ("log_level", "loud"),
     ],
 )

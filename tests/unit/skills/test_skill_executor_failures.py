@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel
 from tests.support.skill_behaviour import Answer, Ask, does, raises, reading, returns, unsafe
-from tests.support.skill_calls import run
+from tests.support.skill_calls import run, settings
 
+from aos.cluster.memory import under_limit
 from aos.skills.contracts import Effects, EffectState
 from aos.skills.registry import AnySkill
 from aos.skills.skill import SkillContext, SkillFailure, skill
@@ -71,7 +73,6 @@ class Unprintable(Exception):
         HalfMade(),
         Unprintable(),
         RecursionError("deep"),
-        MemoryError(),
         UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"),
         ValueError("\ud800\0"),
     ],
@@ -83,6 +84,77 @@ async def test_whatever_a_skill_raises_is_an_outcome(error: BaseException) -> No
     assert outcome.effect is EffectState.UNKNOWN
     assert "traceback" in outcome.details
     assert (await does(reading, raises(error))).effect is EffectState.NONE
+
+
+def raised_from(error: BaseException, cause: BaseException) -> BaseException:
+    error.__cause__ = cause
+    return error
+
+
+def raised_while_handling(error: BaseException, first: BaseException) -> BaseException:
+    error.__context__ = first
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        type("ArrayMemoryError", (MemoryError,), {})("Unable to allocate 8 GiB"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        ExceptionGroup("a task group", [ValueError(), ExceptionGroup("inner", [MemoryError()])]),
+        raised_from(RuntimeError("cannot parse"), MemoryError()),
+        raised_while_handling(KeyError("cleaning up"), MemoryError()),
+    ],
+    ids=["plain", "numpy's", "mmap's", "grouped", "cause", "context"],
+)
+async def test_memory_that_ran_out_is_told_by_type(error: BaseException) -> None:
+    outcome = await does(unsafe, raises(error))
+    assert (outcome.code, outcome.effect) == ("ERR_OUT_OF_MEMORY", EffectState.UNKNOWN)
+    assert outcome.message == (
+        "unsafe@1.0.0 needed more than 1024 MiB, the limit of skills that declare none: declare "
+        "memory_mb in its ResourceContract, raise AOS_SKILL_MEMORY_MB, or give it less to do"
+    )
+    assert (await does(reading, raises(error))).effect is EffectState.NONE
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (
+            raised_from(SkillFailure("ERR_VALIDATION_FAILED"), MemoryError()),
+            "ERR_VALIDATION_FAILED",
+        ),
+        (ValueError("MemoryError"), "ERR_INTERNAL"),
+        (OSError(errno.ENOSPC, "No space left on device"), "ERR_INTERNAL"),
+    ],
+)
+async def test_what_only_sounds_like_it_or_is_the_skills_own_word_is_not(
+    error: BaseException, code: str
+) -> None:
+    assert (await does(unsafe, raises(error))).code == code
+
+
+async def test_a_chain_of_errors_that_bites_its_tail_is_read_once() -> None:
+    first, second = ValueError(), KeyError()
+    first.__context__, second.__context__ = second, first
+    assert (await does(unsafe, raises(first))).code == "ERR_INTERNAL"
+
+
+async def test_without_a_limit_the_machine_is_to_blame_for_what_is_not_there() -> None:
+    free = settings(skill_memory_mb=0)
+    outcome = await does(unsafe, raises(MemoryError()), using=free)
+    assert outcome.message == "unsafe@1.0.0 found no memory, though no limit of AOS was set"
+
+
+async def test_a_skill_runs_under_its_limit_and_nothing_else_does() -> None:
+    async def body(request: Ask, context: SkillContext) -> Answer:
+        return Answer(text=str(under_limit()))
+
+    assert (await does(unsafe, body)).output == {"text": "True"}
+    assert not under_limit()
+    free = settings(skill_memory_mb=0)
+    assert (await does(unsafe, body, using=free)).output == {"text": "False"}
 
 
 async def test_a_traceback_is_bounded() -> None:
@@ -98,7 +170,8 @@ def interrupted() -> None:
 
 def _paths() -> dict[str, str]:
     here = Path(__file__).parent
-    return {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parents[2]}"}
+    given = os.environ.get("PYTHONPATH", "")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parents[2]), given])}
 
 
 async def test_an_interrupt_passes() -> None:

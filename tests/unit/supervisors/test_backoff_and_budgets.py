@@ -207,6 +207,10 @@ def test_who_was_preempted_comes_back_at_once() -> None:
     for _ in range(20):
         tree.end("a", PREEMPTED)
     assert (tree.which(), delay_s(tree), tree.child("a").failures) == ({"a": RUNNING}, 0, 0)
+    for _ in range(3):
+        comes_back(tree.end("a"))
+    assert delay_s(tree) > 0
+    assert delay_s(tree.end("a", PREEMPTED)) == 0, "whatever it had done before"
 
 
 def test_a_lost_machine_does_not_end_a_row_of_crashes() -> None:
@@ -252,6 +256,7 @@ def test_a_budget_slides_like_an_intensity() -> None:
     tree = Simulation(supervisor(child("a"), budgets=budgets))
     for _ in range(10):
         comes_back(tree.end("a", NODE_LOST)).later(11)
+    assert "quarantined" not in {kind for _, kind in tree.reported()}
     comes_back(tree.end("a", NODE_LOST)).later(9)
     assert tree.end("a", NODE_LOST).which() == {"a": QUARANTINED}
 

@@ -96,6 +96,14 @@ def test_a_groups_delay_is_the_failed_ones(strategy: Strategy) -> None:
     assert tree.did("start") == ["a", "b", "c"]
 
 
+def test_one_for_all_who_comes_before_the_failed_one_waits_for_its_delay_too() -> None:
+    tree = Simulation(supervisor(*map(child, "ab"), strategy=ONE_FOR_ALL)).end("b").end("b")
+    assert tree.which() == {"a": WAITING, "b": WAITING}
+    assert tree.child("a").until == tree.child("b").until
+    tree.until(lambda: tree.pid("b") is not None)
+    assert tree.at("start", "a") == tree.at("start", "b") > 0
+
+
 @GROUPED
 def test_a_sibling_that_takes_longer_to_stop_than_the_delay_costs_no_time(
     strategy: Strategy,

@@ -198,6 +198,12 @@ def test_deviation_no_machine_for_a_child_is_nobodys_failure(make: Any, restart:
     assert (tree.which(), tree.child("a").waits_for) == ({"a": RUNNING, "b": RUNNING}, "")
 
 
+def test_who_is_stopped_while_it_waits_for_a_machine_waits_for_nothing() -> None:
+    tree = Simulation(supervisor(child("a")), {"a": failing(NO_CAPACITY)})
+    assert tree.ask(TerminateChild("a")) == "ok"
+    assert (tree.child("a").waits_for, tree.later(60).which()) == ("", {"a": STOPPED})
+
+
 @pytest.mark.parametrize("strategy", [ONE_FOR_ALL, REST_FOR_ONE])
 def test_deviation_grouped_children_wait_for_the_one_without_a_machine(strategy: Strategy) -> None:
     spec = supervisor(child("a"), child("b"), strategy=strategy)

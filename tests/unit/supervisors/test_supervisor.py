@@ -6,15 +6,14 @@ import asyncio
 
 import pytest
 from tests.support.nursery import Begin, Nursery
-from tests.support.supervision import DYNAMIC, START, TRANSIENT, child, seconds, within
+from tests.support.supervision import DYNAMIC, TRANSIENT, child, within
 
-from aos.cluster.clock import VirtualClock
-from aos.cluster.exits import ExitReason
+from aos.cluster.exits import Exit, ExitReason
 from aos.cluster.postgres import DatabaseUnavailable
 from aos.supervisors import supervisor as shell
 from aos.supervisors.children import NoCapacity, NotNeeded
 from aos.supervisors.spec import ChildType
-from aos.supervisors.state import DeleteChild, RestartChild, Restored, StartChild, Wanted
+from aos.supervisors.state import DeleteChild, RestartChild, StartChild, Wanted
 from aos.supervisors.supervisor import RequestRefused
 
 # starting
@@ -184,55 +183,6 @@ async def test_a_start_that_somebody_else_cancels_has_failed(begin: Begin) -> No
     assert nursery.phases == {"a": "running"}
 
 
-# time
-
-
-async def test_a_child_that_keeps_dying_waits_its_delay_of_the_clock(begin: Begin) -> None:
-    nursery = await begin(Nursery(child("a")))
-    await nursery.kill("a")
-    await nursery.kill("a")
-    delay = nursery.reports[-1][1].delay.total_seconds()
-    (about,) = await nursery.supervisor.describe()
-    assert about["until"] == (START + seconds(delay)).isoformat()
-    assert (delay > 0, nursery.phases) == (True, {"a": "waiting"})
-    await nursery.later(delay - 0.000_001)
-    assert nursery.phases == {"a": "waiting"}
-    await nursery.later(0.000_002)
-    assert nursery.phases == {"a": "running"}
-
-
-async def test_others_are_served_while_one_waits_and_the_earliest_is_first(begin: Begin) -> None:
-    nursery = await begin(Nursery(child("a")))
-    for name, wait in (("late", 50), ("soon", 20), ("later", 90)):
-        nursery.supervisor.tell(Restored(child(name), START + seconds(wait), 1))
-    await nursery.supervisor.request(StartChild(child("b")))
-    started = []
-    for wait in (20, 30, 40):
-        await nursery.later(wait)
-        started.append(nursery.log[-1])
-    assert nursery.log[:2] == ["start a", "start b"]
-    assert started == ["start soon", "start late", "start later"]
-
-
-class Impatient(VirtualClock):
-    """Wakes its sleepers when half of their time is over, as a clock that was set back seems to."""
-
-    async def sleep(self, seconds: float) -> None:
-        await super().sleep(seconds / 2)
-
-
-async def test_who_wakes_too_early_sleeps_again(begin: Begin) -> None:
-    nursery = await begin(Nursery(clock=Impatient(START)))
-    nursery.supervisor.tell(Restored(child("a"), START + seconds(16), 1))
-    await nursery.settled()
-    for at in (8, 12, 14, 15):
-        await nursery.later((START + seconds(at) - nursery.clock.now()).total_seconds())
-        assert nursery.phases == {"a": "quarantined"}
-    for _ in range(40):
-        await nursery.later(0.1)
-    assert nursery.phases == {"a": "running"}
-
-
 # requests
 
 
@@ -293,3 +243,14 @@ async def test_the_report_shows_children_in_start_order_with_their_own_words(beg
         {"id": "b", "restart": "permanent", "restarts": 1, "pid": 3, **common},
         {"id": "a", "restart": "transient", "restarts": 0, "pid": 2, **common},
     ]
+
+
+async def test_run_ends_with_what_the_supervisor_ends_with(begin: Begin) -> None:
+    nursery = await begin(Nursery(child("a"), child("b"), intensity=within(1, 5)))
+    await nursery.kill("b")
+    assert not nursery.task.done()
+    await nursery.kill("a")
+    why = "reached_max_restart_intensity: more than 1 in 5 s"
+    assert await nursery.task == Exit(ExitReason.SHUTDOWN, why)
+    assert nursery.log[-1] == "stop b"
+    assert ("a", "gave_up", why) in nursery.told

@@ -64,17 +64,6 @@ async def test_it_ends_with_what_it_was_told(begin: Begin) -> None:
     assert await nursery.task == Exit(ExitReason.PREEMPTED, "the machine goes")
 
 
-async def test_run_ends_with_what_the_supervisor_ends_with(begin: Begin) -> None:
-    nursery = await begin(Nursery(child("a"), child("b"), intensity=within(1, 5)))
-    await nursery.kill("b")
-    assert not nursery.task.done()
-    await nursery.kill("a")
-    why = "reached_max_restart_intensity: more than 1 in 5 s"
-    assert await nursery.task == Exit(ExitReason.SHUTDOWN, why)
-    assert nursery.log[-1] == "stop b"
-    assert ("a", "gave_up", why) in nursery.told
-
-
 async def test_significant_children_end_it(begin: Begin) -> None:
     important = child("a", TRANSIENT, significant=True)
     nursery = Nursery(important, child("b"), auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
@@ -113,6 +102,16 @@ async def test_a_child_that_does_not_confirm_its_end_is_started_again_all_the_sa
     await nursery.settled()
     assert nursery.log == ["start a", "stop a", "start a"]
     assert nursery.supervisor.running["a"] is nursery.children[1]
+
+
+async def test_who_is_to_be_stopped_is_not_up_even_before_it_is_its_turn(begin: Begin) -> None:
+    nursery = Nursery(child("a"), child("b"))
+    nursery.stubborn["b"] = hangs
+    await begin(nursery)
+    for name in ("b", "a"):
+        await nursery.supervisor.request(TerminateChild(name))
+    assert nursery.phases == {"a": "running", "b": "stopping"}
+    assert not nursery.supervisor.is_up("a")
 
 
 async def test_a_stop_that_fails_while_the_child_ends_is_no_trouble(begin: Begin) -> None:

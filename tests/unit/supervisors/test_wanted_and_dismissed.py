@@ -58,6 +58,13 @@ def test_a_dismissed_child_is_stopped_and_forgotten(strategy: Strategy) -> None:
     assert tree.which() == {}
 
 
+def test_a_dismissed_child_that_is_terminated_as_well_is_forgotten_all_the_same() -> None:
+    tree = Simulation(by_otp(child("a")), {"a": Script(stop_seconds=1)})
+    tree.ask(Dismissed("a"))
+    tree.ask(TerminateChild("a"))
+    assert tree.later(1).which() == {}
+
+
 def test_a_dismissed_child_that_waits_is_not_started() -> None:
     tree = Simulation(supervisor(child("a"))).end("a").end("a")
     assert tree.which() == {"a": WAITING}
