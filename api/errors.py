@@ -87,7 +87,7 @@ class ChildNotFound(InputError):
     """No agent of the caller's, and no part of the platform, is called so."""
 
     code = "AOS-1110"
-    title = "There is no agent and no part of the tree with this name."
+    title = "There is no agent, no team and no part of the tree with this name."
     next_action = "See who there is with `aos tree --all`; agents that are passive: `aos agent ls`."
 
 

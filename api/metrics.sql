@@ -30,7 +30,8 @@ WITH horizon AS (
                     max(event_id), 0) AS last
     FROM supervision_events WHERE event_id > $1
 )
-SELECT CASE supervisor WHEN 'root' THEN child ELSE 'agent' END AS kind,
+SELECT CASE WHEN supervisor = 'root' THEN child WHEN supervisor = 'hosts' THEN 'hosts'
+            WHEN agent_id_of(child) IS NOT NULL THEN 'agent' ELSE 'team' END AS kind,
        count(*) FILTER (WHERE e.kind = 'restarting') AS restarts,
        (SELECT last FROM horizon) AS last
 FROM supervision_events e
@@ -38,7 +39,9 @@ WHERE e.event_id > $1 AND e.event_id <= (SELECT last FROM horizon) GROUP BY 1;
 
 -- recent_restarts
 -- The rest, counted afresh at each scrape.
-SELECT CASE supervisor WHEN 'root' THEN child ELSE 'agent' END AS kind, count(*) AS restarts
+SELECT CASE WHEN supervisor = 'root' THEN child WHEN supervisor = 'hosts' THEN 'hosts'
+            WHEN agent_id_of(child) IS NOT NULL THEN 'agent' ELSE 'team' END AS kind,
+       count(*) AS restarts
 FROM supervision_events WHERE event_id > $1 AND kind = 'restarting' GROUP BY 1;
 
 -- runs_now

@@ -6,7 +6,6 @@ own tenant, and of what stands above them only that it is there and how it stand
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,9 +19,10 @@ from ..cluster.errors import AosError
 from ..cluster.identity import Principal
 from ..cluster.postgres import DatabaseUnavailable, Queries
 from ..supervisors.store import EventFilter, events_page
+from ..supervisors.teams.errors import TeamNotFound
 from . import pages
 from .auth import sees_platform
-from .client.models import EventPage, TreeNode
+from .client.models import EventPage, SupervisionEvent, TreeNode
 from .errors import ChildNotFound
 from .present import agent_view, supervision_event
 from .services import Services
@@ -30,13 +30,16 @@ from .why import EVENTS_READ, Subject, why
 
 QUERIES = Queries.load(Path(__file__).with_name("tree.sql"))
 
+TEAM_PREFIX = "team:"
+"""Before a team's id in the name of its supervisor."""
+
 _ABOVE = ("id", "type", "kind", "state")
 """What everybody may know of the supervisors above an agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose an agent is, and what it is called."""
+    """Whose an agent or a team is, and what it is called."""
 
     tenant: str
     name: str
@@ -66,7 +69,7 @@ def _shown(
     raw: Mapping[str, Any], owners: Mapping[str, Owner], tenant: str | None, above: str | None
 ) -> dict[str, Any] | None:
     """`above`: whose the parent is, and so all of its children."""
-    owner = owners.get(str(raw.get("agent_id") or raw.get("id")))
+    owner = owners.get(_called(raw))
     whose = owner.tenant if owner else raw.get("tenant") or above
     children = [_shown(child, owners, tenant, whose) for child in raw.get("children", ())]
     visible = {"children": [child for child in children if child is not None]}
@@ -79,10 +82,11 @@ def _shown(
 
 
 async def _owners(door: Services, raw: Mapping[str, Any]) -> dict[str, Owner]:
-    called = (node.get("agent_id") or node.get("id") for node in _nodes(raw))
-    ids = [agent_id for each in called if (agent_id := _as_id(each)) is not None]
-    rows = await door.database.fetch(QUERIES.agent_owners, ids) if ids else []
-    return {row["id"]: Owner(row["tenant_id"], row["name"]) for row in rows}
+    ids = {_called(node): _uuid_in(_called(node)) for node in _nodes(raw)}
+    wanted = [found for found in ids.values() if found is not None]
+    rows = await door.database.fetch(QUERIES.owners, wanted) if wanted else []
+    known = {row["id"]: Owner(row["tenant_id"], row["name"]) for row in rows}
+    return {called: known[found] for called, found in ids.items() if found in known}
 
 
 def _nodes(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -91,9 +95,14 @@ def _nodes(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _nodes(child)
 
 
-def _as_id(text: Any) -> UUID | None:
+def _called(node: Mapping[str, Any]) -> str:
+    """An agent's id, wherever it stands; else the node's own."""
+    return str(node.get("agent_id") or node.get("id"))
+
+
+def _uuid_in(called: str) -> UUID | None:
     with suppress(ValueError):
-        return UUID(str(text))
+        return UUID(called.removeprefix(TEAM_PREFIX))
     return None
 
 
@@ -124,29 +133,36 @@ class _Found:
 
     child: str
     name: str
-    agent: RegisteredAgent | None
     node: TreeNode | None
+    agent: RegisteredAgent | None = None
+    release: str = ""
 
 
 async def _find(door: Services, caller: Principal, called: str) -> _Found:
-    """An agent by name or id comes first, then a part of the platform: an agent may be called
-    `front`, and who calls it so must be able to ask for it.
+    """An agent by name or id, else a team, else a part of the platform or of a team: an agent may
+    be called `front`, and who calls it so must be able to ask for it.
     """
-    agent, root = await asyncio.gather(_agent(door, caller, called), _tree(door, caller))
-    child = str(agent.agent_id) if agent else called
-    nodes = root.walk() if root else iter(())
-    node = next((each for each in nodes if child in (each.id, each.agent_id)), None)
-    if agent is not None:
-        return _Found(child, agent.profile.name, agent, node)
-    if sees_platform(caller) and (node is not None or await _events_of(door, None, child, 1)):
-        return _Found(child, node.title if node else called, None, node)
-    raise ChildNotFound(f"no agent and no part of the tree {called!r}")
+    root = await _tree(door, caller)
+    nodes = list(root.walk()) if root else []
 
+    def node_of(child: str) -> TreeNode | None:
+        return next((node for node in nodes if child in (node.id, node.agent_id)), None)
 
-async def _agent(door: Services, caller: Principal, called: str) -> RegisteredAgent | None:
     with suppress(AgentNotFound):
-        return await door.agents.find(caller.tenant, called)
-    return None
+        agent = await door.agents.find(caller.tenant, called)
+        child, name = str(agent.agent_id), agent.profile.name
+        return _Found(child, name, node_of(child), agent, f"aos agent release {name}")
+    with suppress(TeamNotFound):
+        team = await door.teams.find(caller.tenant, called.removeprefix(TEAM_PREFIX))
+        child = f"{TEAM_PREFIX}{team.team_id}"
+        return _Found(child, team.name, node_of(child), release=f"aos team start {team.name}")
+    node = node_of(called)
+    theirs = node is not None and node.tenant == caller.tenant
+    if theirs or (
+        sees_platform(caller) and (node is not None or await _events_of(door, None, called, 1))
+    ):
+        return _Found(called, node.title if node else called, node)
+    raise ChildNotFound(f"no agent, no team and no part of the tree {called!r}")
 
 
 async def _tree(door: Services, caller: Principal) -> TreeNode | None:
@@ -155,7 +171,9 @@ async def _tree(door: Services, caller: Principal) -> TreeNode | None:
     return None
 
 
-async def _events_of(door: Services, tenant: str | None, child: str, limit: int) -> list[Any]:
+async def _events_of(
+    door: Services, tenant: str | None, child: str, limit: int
+) -> list[SupervisionEvent]:
     rows = await events_page(door.database, EventFilter(tenant, child), limit)
     return [supervision_event(row) for row in rows]
 
@@ -164,4 +182,5 @@ async def _explained(door: Services, caller: Principal, found: _Found) -> str:
     tenant = None if sees_platform(caller) else caller.tenant
     events = await _events_of(door, tenant, found.child, EVENTS_READ)
     agent = agent_view(found.agent) if found.agent else None
-    return why(Subject(found.name, found.node, agent, events), datetime.now(UTC))
+    subject = Subject(found.name, found.node, agent, events, found.release)
+    return why(subject, datetime.now(UTC))

@@ -47,13 +47,15 @@ _INTENDED = frozenset(reason for reason in ExitReason if reason.intended)
 @dataclass(frozen=True, slots=True)
 class Subject:
     """Who is asked about: what people call it, where it stands in the tree (None: it is not there,
-    or there is no tree to be had), the agent's row if it is one, and its events, newest first.
+    or there is no tree to be had), the agent's row if it is one, its events, newest first, and the
+    command that ends its quarantine, if there is one.
     """
 
     name: str
     node: TreeNode | None
     agent: AgentView | None
     events: Sequence[SupervisionEvent]
+    release: str = ""
 
 
 def why(subject: Subject, now: datetime) -> str:
@@ -78,10 +80,9 @@ def why(subject: Subject, now: datetime) -> str:
 def _quarantined(subject: Subject, until: datetime | None, now: datetime) -> str:
     time = f" until {at(until, now)} (in {span(until - now)})" if until else ""
     answer = f"{subject.name} is quarantined{time} because it {_streak(subject.events)}."
-    if subject.agent is None:
-        return answer
-    release = f"Release it now with `aos agent release {subject.agent.name}`."
-    return f"{answer} Its runs wait. {release}"
+    waits = " Its runs wait." if subject.agent else ""
+    release = f" Release it now with `{subject.release}`." if subject.release else ""
+    return f"{answer}{waits}{release}"
 
 
 def _streak(events: Sequence[SupervisionEvent]) -> str:

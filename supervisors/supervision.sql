@@ -88,9 +88,11 @@ ORDER BY e.place;
 
 -- events_page
 -- The newest first: why something was restarted, or is not. A tenant of null sees everybody's.
-SELECT e.event_id, e.at, e.tenant_id, e.supervisor, e.child, a.name, e.epoch, e.kind, e.reason,
-       e.detail, e.delay_ms
-FROM supervision_events e LEFT JOIN agents a ON a.agent_id = agent_id_of(e.child)
+SELECT e.event_id, e.at, e.tenant_id, e.supervisor, e.child, coalesce(a.name, t.name) AS name,
+       e.epoch, e.kind, e.reason, e.detail, e.delay_ms
+FROM supervision_events e
+LEFT JOIN agents a ON a.agent_id = agent_id_of(e.child)
+LEFT JOIN teams t ON e.child LIKE 'team:%' AND t.team_id = agent_id_of(substr(e.child, 6))
 WHERE ($1::text IS NULL OR e.tenant_id = $1) AND ($2::text IS NULL OR e.child = $2)
   AND ($3::text IS NULL OR e.kind = $3) AND ($4::timestamptz IS NULL OR e.at >= $4)
   AND ($5::bigint IS NULL OR e.event_id < $5)

@@ -83,7 +83,7 @@ def events(
     Parameters
     ----------
     child
-        An agent's name or id, or a part of the platform such as front. Without it: everybody.
+        The name or id of an agent or a team, or a part such as front. Without it: everybody.
     kind
         Only events of this kind: started, ended, restarting, quarantined, …
     since

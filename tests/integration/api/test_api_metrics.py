@@ -187,10 +187,13 @@ async def test_restarts_are_counted_before_and_after_they_are_settled(
         await happened(age, "agents", str(UUID(int=1)), "ended")
         await happened(age, "agents", str(UUID(int=1)), "restarting")
         await happened(age, "root", "front", "restarting")
+        await happened(age, "hosts", "hosts:e732b68f982e", "restarting")
+        await happened(age, "team:1", "mailbox", "restarting")
     for _ in range(2):
         found = samples(await Scrape(database).text())
         assert value(found, "aos_restarts_total", kind="agent") == 3
-        assert value(found, "aos_restarts_total", kind="front") == 3
+        for kind in ("front", "hosts", "team"):
+            assert value(found, "aos_restarts_total", kind=kind) == 3
     async with database.transaction() as changing:  # as if a day had passed
         await changing.execute("ALTER TABLE supervision_events DISABLE TRIGGER USER")
         await changing.execute(

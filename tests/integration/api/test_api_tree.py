@@ -232,6 +232,44 @@ async def test_an_agent_may_be_called_like_a_part_of_the_platform(
     assert [event["detail"] for event in page["items"]] == ["the agent's"]
 
 
+async def test_a_team_is_found_by_name_and_is_its_tenants(
+    front: Front, admin: httpx.AsyncClient, theirs: httpx.AsyncClient, database: Database,
+    their_agent: UUID,
+) -> None:  # fmt: skip
+    declared = {"name": "desk", "children": [{"id": "scribe", "agent": "coder"}]}
+    made = await theirs.post("/api/v1/teams", json=declared)
+    child = f"team:{made.json()['id']}"
+    await happened(database, child, "quarantined", tenant_id="others")
+    await happened(database, "clock", "ended", tenant_id="others", reason="crash")
+    until = (datetime.now(UTC) + timedelta(seconds=40)).isoformat()
+    team = {"id": child, "state": "quarantined", "until": until, "children": []}
+    working = {**team, "state": "running", "kind": "team", "children": [
+        {"id": "clock", "state": "running", "restarts": 1},
+        {"id": "scribe", "agent_id": str(their_agent), "state": "running"},
+    ]}  # fmt: skip
+    for stands in (team, working):
+        front.bell.shown = {"id": "root", "children": [{"id": "agents", "children": [stands]}]}
+        (agents,) = (await theirs.get(TREE)).json()["children"]
+        assert [node["name"] for node in agents["children"]] == ["desk"], "whatever it tells"
+    for called in ("desk", child):
+        page = (await theirs.get(EVENTS, params={"child": called})).json()
+        assert [(event["name"], event["kind"]) for event in page["items"]] == [
+            ("desk", "quarantined")
+        ]
+    page = (await theirs.get(EVENTS, params={"child": "clock"})).json()
+    assert [event["reason"] for event in page["items"]] == ["crash"]
+    front.bell.shown = {"id": "root", "children": [{"id": "agents", "children": [team]}]}
+    page = (await theirs.get(EVENTS, params={"child": "desk"})).json()
+    assert "desk is quarantined until" in page["why"]
+    assert "Release it now with `aos team start desk`." in page["why"]
+    member = (await theirs.get(EVENTS, params={"child": "coder"})).json()
+    assert "coder is passive" in member["why"]
+    strangers = await front.client(Role.OPERATOR)
+    for called in ("desk", child, "clock"):
+        refused = await strangers.get(EVENTS, params={"child": called})
+        assert refused.json()["code"] == "AOS-1110"
+
+
 async def test_release_is_asked_of_the_supervisor(
     front: Front, http: httpx.AsyncClient, agent: UUID
 ) -> None:

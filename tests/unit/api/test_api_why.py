@@ -51,7 +51,8 @@ def agent(state: str = "passive", **fields: Any) -> AgentView:
 def answer(
     *told: Told, at: TreeNode | None = None, row: AgentView | None = None, name: str = "researcher"
 ) -> str:
-    return why(Subject(name, at, row, record(*told)), NOW)
+    release = "aos agent release researcher" if row else ""
+    return why(Subject(name, at, row, record(*told), release), NOW)
 
 
 def crash(ago: float, detail: str = "exit code 1") -> Told:
