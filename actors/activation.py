@@ -11,7 +11,7 @@ import time
 from typing import Any
 from uuid import UUID
 
-from ..cluster.clock import SystemClock
+from ..cluster.clock import OffsetClock
 from ..cluster.errors import SupervisionError
 from ..cluster.exits import Exit, ExitReason
 from ..cluster.memory import lift
@@ -20,19 +20,23 @@ from ..cluster.settings import Settings
 from ..cluster.telemetry import bound, logger
 from ..skills.contracts import JsonValue
 from .caller import TaskCaller
-from .driver import Environment, RunDriver
+from .children import ChildRuns
+from .driver import RunDriver
+from .environment import Environment
 from .farewell import Farewell
 from .outputs import Outputs
+from .programs.store import ProgramStore
 from .runs.journal import JournalWriter, LeaseLost
-from .runs.state import RunState
+from .runs.queue import Found, RunQueue, Standing
 from .runs.store import RunStore
-from .worker import registry
+from .worker import find_skill, registry
 
 EXIT_FENCED = 70
 EXIT_TAINTED = 71
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _LONGEST_DETAIL = 300
+_LONGEST_ALARM = 3_600.0
 
 log = logger(__name__)
 
@@ -65,6 +69,9 @@ class Activation:
         self._has_driven = False
         self._driving: dict[UUID, RunDriver] = {}
         self._store = RunStore(database)
+        self._queue = RunQueue(database, tenant, agent_id)
+        self._clock = OffsetClock()
+        self._alarm: asyncio.TimerHandle | None = None
         self._unreadable: set[UUID] = set()
         self._wary = epoch > 1
         self._busy_at = time.monotonic()
@@ -73,10 +80,13 @@ class Activation:
             tenant=tenant,
             epoch=epoch,
             catalog=registry().catalog(),
+            find=find_skill,
             call=TaskCaller(settings.agent_parallel_steps),
             journal=JournalWriter(database, agent_id, tenant, epoch),
             outputs=Outputs(self._blob),
-            clock=SystemClock(),
+            children=ChildRuns(database, tenant, self.woken.set),
+            programs=ProgramStore(database),
+            clock=self._clock,
             blob_threshold=settings.blob_threshold,
         )
 
@@ -118,41 +128,64 @@ class Activation:
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
             pause = _FIRST_PAUSE
-            if self.leaves and self._has_driven and not self.drivers:
-                await self._leave(Exit(ExitReason.NORMAL, "its work is done"), 0)
             await self.woken.wait()
 
     async def _take_up(self) -> None:
+        """One look at the agent's runs: those that need a process, and what was said to those that
+        have one already.
+        """
+        standing = await self._queue.standing()
+        self._clock.follow(standing.now)
+        self._environment.journal.halted = standing.halted
         known = self.drivers.keys() | self._unreadable
-        found = await self._store.unfinished(
-            self.tenant, self.agent_id, known=known, limit=self._limit - len(self.drivers)
-        )
-        for run_id, state in found.items():
-            if isinstance(state, RunState):
-                self._drive(state, wary=self._wary)
+        found = await self._queue.ready(known=known, limit=self._limit - len(self.drivers))
+        for run_id, each in found.items():
+            if isinstance(each, Found):
+                self._drive(each, wary=self._wary)
             else:
                 self._unreadable.add(run_id)
-                log.error("journal cannot be read", run_id=str(run_id), detail=str(state))
+                log.error("journal cannot be read", run_id=str(run_id), detail=str(each))
         self._wary = False  # what comes from now on, no earlier activation has seen
+        listening = {run_id: d.told for run_id, d in self._driving.items() if run_id not in found}
+        for run_id, messages in (await self._queue.messages(listening)).items():
+            if (driver := self._driving.get(run_id)) is not None:
+                driver.tell(messages)
+        await self._rest(standing)
 
-    def _drive(self, state: RunState, *, wary: bool) -> None:
+    async def _rest(self, standing: Standing) -> None:
+        """Be woken when the next waiting run needs it, or leave if nothing is left at all."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if standing.wake_at is not None:
+            seconds = max(0.0, (standing.wake_at - self._clock.now()).total_seconds())
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(min(seconds, _LONGEST_ALARM), self.woken.set)
+        done = self.leaves and self._has_driven and not self.drivers
+        if done and not await self._queue.has_unfinished():
+            await self._leave(Exit(ExitReason.NORMAL, "its work is done"), 0)
+
+    def _drive(self, found: Found, *, wary: bool) -> None:
+        state = found.state
         wider = state.origin.profile.limits.concurrent_runs
         if wider != self._limit:
             # The first run tells the agent's width; the rest of its queue is looked up again.
             self._limit = wider
             self.woken.set()
-        task = asyncio.create_task(self._guarded(self._drive_to_end(state, wary)))
+        task = asyncio.create_task(self._guarded(self._drive_to_end(found, wary)))
         self.drivers[state.run_id] = task
 
-    async def _drive_to_end(self, state: RunState, wary: bool) -> None:
+    async def _drive_to_end(self, found: Found, wary: bool) -> None:
+        state = found.state
         with bound(run_id=str(state.run_id), agent_id=str(self.agent_id), epoch=self.epoch):
             log.info("run taken up", status=state.status, seq=state.seq)
-            driver = self._driving[state.run_id] = RunDriver(state, self._environment, wary=wary)
+            driver = self._driving[state.run_id] = RunDriver(found, self._environment, wary=wary)
             try:
                 ended = await driver.drive()
             finally:
                 del self._driving[state.run_id]
-            log.info("run left" if driver.draining else "run ended", status=ended.status)
+            word = "run left" if driver.draining else "run parked" if ended.parked else "run ended"
+            log.info(word, status=ended.status)
         del self.drivers[state.run_id]
         self._has_driven = True
         self._busy_at = time.monotonic()

@@ -13,9 +13,9 @@ from ..cluster.memory import MIB, Rank, data_size, lift, limit, take_rank, under
 from ..cluster.settings import Settings, load
 from ..skills.call import Progress, SkillCall, SkillEvent
 from ..skills.classify import outcome_without_memory
-from ..skills.contracts import JsonObject, StructuredOutcome, effects_of
+from ..skills.contracts import JsonObject, SkillDescriptor, StructuredOutcome, effects_of
 from ..skills.executor import execute, memory_limit_mb
-from ..skills.registry import Registry, default_registry
+from ..skills.registry import Registry, SkillNotFound, default_registry
 
 PERFORM = f"{__name__}:perform"
 PREPARE = f"{__name__}:prepare"
@@ -32,6 +32,14 @@ _PLANNERS = ("aos.actors.planning.rules", "aos.actors.planning.claude")
 def registry() -> Registry:
     """Every skill of this installation, planners included."""
     return default_registry(_PLANNERS)
+
+
+def find_skill(name: str, version: str) -> SkillDescriptor | None:
+    """An installed skill's descriptor, or None: what a plan has pinned may be gone by now."""
+    try:
+        return registry().get(name, version).descriptor
+    except SkillNotFound:
+        return None
 
 
 def perform(payload: str) -> Generator[tuple[str, str], None, str | None]:

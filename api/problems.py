@@ -18,7 +18,8 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from ..actors.roster import AgentExists, AgentNotFound
-from ..actors.runs.store import IdempotencyConflict, RunNotFound
+from ..actors.runs.store import RunNotFound
+from ..actors.runs.submission import IdempotencyConflict
 from ..cluster.errors import AccessError, AosError, InputError
 from ..cluster.postgres import DatabaseUnavailable
 from ..cluster.telemetry import logger

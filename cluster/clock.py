@@ -37,6 +37,28 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+class OffsetClock(SystemClock):
+    """The machine's clock, corrected to agree with another one: timers go by the database's."""
+
+    def __init__(self) -> None:
+        self._offset = timedelta()
+
+    def now(self) -> datetime:
+        """The current instant of the clock that is followed, as well as is known."""
+        return datetime.now(UTC) + self._offset
+
+    def follow(self, instant: datetime) -> None:
+        """The other clock has just shown this. Within a blink of what we think, nothing changes:
+        reading it took time.
+        """
+        difference = instant - self.now()
+        if abs(difference) > _BLINK:
+            self._offset += difference
+
+
+_BLINK = timedelta(milliseconds=20)
+
+
 class VirtualClock:
     """A clock that stands still until `advance` is called."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from .contracts import Contract, JsonObject, StructuredOutcome
+from .contracts import Contract, JsonObject, JsonValue, StructuredOutcome
 
 
 class SkillCall(Contract):
@@ -25,6 +27,8 @@ class SkillCall(Contract):
     model: str | None = None
     tenant: str
     trace_id: str
+    mode: Literal["execute", "reconcile", "compensate"] = "execute"
+    prior_output: JsonValue = None
 
 
 class Progress(Contract):

@@ -4,9 +4,9 @@ One process, one actor. It owns no agent: agents go on when it dies, and its suc
 what the host managers know and by the table. What it decides is fenced twice: its own epoch
 must be the current one of its row in `supervisors`, and an agent's epoch must be the one it saw.
 
-A poke (somebody committed a run) is a hint and may be lost. `_rescue` is the guarantee: it
-looks at all unfinished runs once a second, and whoever has one is made active. It is a loop and
-never a one-shot at start; it acts on what the tables say now, so it cannot act on old news.
+A poke (somebody committed a run) is a hint and may be lost. The rescuer (rescue.py) is the
+guarantee: whoever has a run that needs a process is made active. It is a loop and never a one-shot
+at start; it acts on what the tables say now, so it cannot act on old news.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from .heartbeat import patience
 from .hosts.access import Managers
 from .hosts.store import HostStore
 from .kinds import ByKind
+from .rescue import Rescuer
 from .spec import ChildSpec, Restart
 from .state import PASSIVE, Released, Report, Restored, Wanted
 from .store import ActivationStore, EventRecorder
@@ -138,13 +139,19 @@ class AgentSupervisor(TeamCalls):
         await self._find_living()
         await self._find_quarantined()
         lease = settings.lease_seconds
+        rescuer = Rescuer(
+            self._database, self._store, settings, self._serve_agent,
+            self._activator.active.__contains__,
+        )  # fmt: skip
         self._tasks = [
             asyncio.create_task(service, name=name)
             for name, service in (
                 ("recorder", self._recorder.run()),
                 ("agents", self._agents.run()),
                 ("teams", self.teams.run()),
-                ("rescue", self._forever(self._rescue, settings.rescue_interval)),
+                ("rescue", self._forever(rescuer.look)),
+                ("listen", rescuer.listen()),
+                ("parents", rescuer.tell_parents()),
                 ("machines", self._forever(self._managers.refresh, _MACHINES_SECONDS)),
                 ("takeover", self._forever(self._take_over, lease / 4)),
                 ("passivate", self._forever(self._passivate_idle, self._idle_round())),
@@ -184,12 +191,6 @@ class AgentSupervisor(TeamCalls):
             active.host.ref.tell("wake")
         else:
             self._agents.tell(Wanted(agent_child(agent_id)))
-
-    async def _rescue(self) -> None:
-        overdue = timedelta(seconds=self._settings.rescue_interval)
-        for agent_id, waiting in (await self._store.needy(overdue)).items():
-            if waiting or agent_id not in self._activator.active:
-                self._serve_agent(agent_id)
 
     async def _take_over(self) -> None:
         """Agents whose machine does not vouch for them any more are started elsewhere. Not within
@@ -259,17 +260,22 @@ class AgentSupervisor(TeamCalls):
         else:
             host.give_back(about["rss"])
 
-    async def _forever(self, step: Callable[[], Awaitable[None]], interval: float) -> None:
-        """A reconciling loop: an outage or a bug in one round does not end it."""
+    async def _forever(
+        self, step: Callable[[], Awaitable[float | None]], interval: float = 1.0
+    ) -> None:
+        """A reconciling loop: an outage or a bug in one round does not end it. A step may say in
+        how many seconds it wants to be called again.
+        """
         while True:
+            sooner: float | None = None
             try:
-                await step()
+                sooner = await step()
             except DatabaseUnavailable as error:
                 self._outage_at = time.monotonic()
                 log.warning("waiting for postgres", detail=error.detail)
             except Exception as error:
                 log.warning("round failed", loop=repr(step), error=repr(error))
-            await asyncio.sleep(interval)
+            await asyncio.sleep(interval if sooner is None else sooner)
 
     def _record(self, supervisor: str, report: Report, tenant: str | None = None) -> None:
         epoch = self._activator.epoch_of(report.child)

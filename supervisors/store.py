@@ -127,10 +127,13 @@ class ActivationStore:
         """Whether an activation committed an outcome."""
         return bool(await self._database.fetch_value(QUERIES.progressed, agent_id, epoch))
 
-    async def needy(self, overdue: timedelta) -> dict[UUID, bool]:
-        """Agents with unfinished runs; true where a run has waited longer than `overdue`."""
+    async def needy(self, overdue: timedelta) -> tuple[dict[UUID, bool], float | None]:
+        """Agents with runs that need a process; true where a run has waited longer than `overdue`.
+        And in how many seconds the next run will need one.
+        """
         rows = await self._database.fetch(QUERIES.needy_agents, overdue)
-        return {row["agent_id"]: row["overdue"] for row in rows}
+        needy = {row["agent_id"]: row["overdue"] for row in rows if row["agent_id"] is not None}
+        return needy, next((row["next_in"] for row in rows if row["agent_id"] is None), None)
 
     async def make_partitions(self) -> None:
         """Have the partitions of the weeks to come."""

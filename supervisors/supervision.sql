@@ -33,10 +33,12 @@ SELECT epoch FROM supervisors WHERE supervisor = $1;
 SELECT agent_id, tenant_id, epoch, host, activated_at FROM activations WHERE state = 'active';
 
 -- passivate
--- Only while nothing is left to do: a run that slipped in keeps the agent active.
+-- Only while nothing needs its process: a run that slipped in, or was told something, keeps the agent
+-- active; runs that wait for later do not.
 UPDATE activations SET epoch = epoch + 1, state = 'passive', host = NULL, pid = NULL
 WHERE agent_id = $1 AND epoch = $2 AND state = 'active'
-  AND NOT EXISTS (SELECT 1 FROM runs WHERE agent_id = $1 AND finished_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM runs
+                  WHERE agent_id = $1 AND finished_at IS NULL AND wake_at <= now())
 RETURNING epoch;
 
 -- quarantine
@@ -64,11 +66,20 @@ SELECT EXISTS (
 );
 
 -- needy_agents
--- Every agent with unfinished runs, and whether one of them waits without having been taken up.
-SELECT r.agent_id, bool_or(r.epoch = 0 AND r.created_at < now() - $1::interval) AS overdue
+-- Every agent with runs that need its process now, and whether one of them has not been taken up or
+-- has not heard what was said to it. In the row without an agent: in how many seconds the next run
+-- that waits needs a process, by the clock that timers go by.
+SELECT r.agent_id,
+       bool_or(r.epoch = 0 AND r.created_at < now() - $1::interval
+               OR r.messages > r.heard OR r.status IN ('waiting', 'paused')) AS overdue,
+       NULL::float8 AS next_in
 FROM runs r LEFT JOIN activations v USING (agent_id)
-WHERE r.finished_at IS NULL AND (v.quarantined_until IS NULL OR v.quarantined_until < now())
-GROUP BY r.agent_id;
+WHERE r.finished_at IS NULL AND r.wake_at <= now()
+  AND (v.quarantined_until IS NULL OR v.quarantined_until < now())
+GROUP BY r.agent_id
+UNION ALL
+SELECT NULL, false, extract(epoch FROM min(wake_at) - clock_timestamp())::float8
+FROM runs WHERE finished_at IS NULL AND wake_at > now() AND wake_at < 'infinity';
 
 -- record_events
 -- What supervisors did and why, in one statement for all that has gathered, in its order. Whose

@@ -3,78 +3,83 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, TypeAdapter
 
 from ...cluster.canonical import readable
-from ...skills.contracts import AgentProfile, Contract, Effects, RetryPolicy, StructuredOutcome
+from ...skills.contracts import AgentProfile, Effects, StructuredOutcome
 from ...skills.contracts.values import JsonObject, JsonValue
+from .heard import (
+    CancelRequested,
+    ChildEnded,
+    DecisionMade,
+    Heard,
+    MessageIgnored,
+    RunContinued,
+    RunPaused,
+    SignalReceived,
+    StepRepaired,
+)
+from .words import (
+    Action,
+    Derivation,
+    Derived,
+    Journaled,
+    OnError,
+    Parent,
+    Plan,
+    PlannedStep,
+    ProgramError,
+    ProgramRef,
+    RunStatus,
+    Source,
+    Verdict,
+)
 
-
-class RunStatus(StrEnum):
-    """pending → running → (waiting | paused)* → one of the rest, which are final."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    WAITING = "waiting"
-    PAUSED = "paused"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    PARTIAL = "partial"
-    CANCELLED = "cancelled"
-    QUARANTINED = "quarantined"
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing can happen to the run any more."""
-        return self not in (self.PENDING, self.RUNNING, self.WAITING, self.PAUSED)
-
-
-class OnError(StrEnum):
-    """What a step's permanent failure means for its run."""
-
-    ABORT = "abort"
-    CONTINUE = "continue"
-
-
-class PlannedStep(Contract):
-    """One node of an admitted plan's graph. `params` may hold `{{step.path}}` references to steps
-    in `depends_on`. Version, effect class and retry policy are pinned here, so that decisions about
-    the step never depend on what is installed later.
-    """
-
-    id: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
-    skill: str
-    version: str
-    effects: Effects
-    params: JsonObject = Field(default_factory=dict)
-    depends_on: tuple[str, ...] = ()
-    on_error: OnError = OnError.ABORT
-    retry: RetryPolicy = RetryPolicy()
-    literal: bool = False
-
-
-class Plan(Contract):
-    """One admitted round: steps, or an answer, or steps and a template of the answer.
-
-    Without an answer the planner is asked again with what was observed. `memo` is the planner's own
-    and opaque: it is handed back in the next round. In a `literal` plan braces are text, not
-    references.
-    """
-
-    steps: tuple[PlannedStep, ...] = ()
-    answer: JsonValue = None
-    memo: JsonValue = None
-    literal: bool = False
-
-
-class Journaled(Contract):
-    """Base of all events. `at` is the writer's clock, UTC; the order is `seq`, never `at`."""
-
-    version: ClassVar[int] = 1
-    at: datetime
+__all__ = [
+    "KINDS",
+    "Action",
+    "CancelRequested",
+    "ChildEnded",
+    "ChildSpawned",
+    "DecisionMade",
+    "Derivation",
+    "Derived",
+    "Event",
+    "Heard",
+    "IntentWithdrawn",
+    "Journaled",
+    "MessageIgnored",
+    "OnError",
+    "Parent",
+    "Plan",
+    "PlannedStep",
+    "ProgramAdvanced",
+    "ProgramError",
+    "ProgramRef",
+    "RunContinued",
+    "RunFinished",
+    "RunParked",
+    "RunPaused",
+    "RunResumed",
+    "RunStarted",
+    "RunStatus",
+    "RunSubmitted",
+    "RunWoken",
+    "SignalReceived",
+    "Source",
+    "StepClosed",
+    "StepCompensated",
+    "StepIntended",
+    "StepReconciled",
+    "StepRepaired",
+    "StepSettled",
+    "Verdict",
+    "WaitBegan",
+    "decode",
+    "encode",
+]
 
 
 class RunSubmitted(Journaled):
@@ -89,6 +94,10 @@ class RunSubmitted(Journaled):
     seed: int
     trace_id: str
     code_version: str
+    program: ProgramRef | None = None
+    parent: Parent | None = None
+    derived: Derived | None = None
+    overrides: dict[str, JsonObject] = Field(default_factory=dict[str, JsonObject])
 
 
 class RunStarted(Journaled):
@@ -132,6 +141,99 @@ class StepSettled(Journaled):
     large: dict[str, str] = Field(default_factory=dict[str, str])
 
 
+class StepReconciled(Journaled):
+    """Something was said about a step in doubt. `number` is that of a person's message, else 0."""
+
+    kind: Literal["step_reconciled"] = "step_reconciled"
+    step_id: str
+    verdict: Verdict
+    source: Source
+    output: JsonValue = None
+    large: dict[str, str] = Field(default_factory=dict[str, str])
+    by: str = ""
+    reason: str = ""
+    number: int = 0
+
+
+class StepCompensated(Journaled):
+    """An attempt to undo a step's effect ended."""
+
+    kind: Literal["step_compensated"] = "step_compensated"
+    step_id: str
+    attempt: int
+    outcome: StructuredOutcome
+
+
+class IntentWithdrawn(Journaled):
+    """An intent was committed and its call never made: nothing has happened."""
+
+    kind: Literal["intent_withdrawn"] = "intent_withdrawn"
+    step_id: str
+    reason: str
+
+
+class WaitBegan(Journaled):
+    """A step waits. Which of the fields it has says for what: a signal's name, a child, a question;
+    `until` alone is a timer, and beside one of them the end of patience.
+    """
+
+    kind: Literal["wait_began"] = "wait_began"
+    step_id: str
+    until: datetime | None = None
+    signal: str | None = None
+    child_run_id: str | None = None
+    question: str | None = None
+
+
+class ChildSpawned(Journaled):
+    """The child run that a step waits for exists."""
+
+    kind: Literal["child_spawned"] = "child_spawned"
+    step_id: str
+    child_run_id: str
+
+
+class StepClosed(Journaled):
+    """A step that is no skill call ended: its time came, its patience ended, it was refused."""
+
+    kind: Literal["step_closed"] = "step_closed"
+    step_id: str
+    outcome: StructuredOutcome
+
+
+class RunParked(Journaled):
+    """Nothing is under way, and nothing to do before `until` or before somebody says something.
+    From here on the run holds no process.
+    """
+
+    kind: Literal["run_parked"] = "run_parked"
+    until: datetime | None = None
+    reason: str = ""
+
+
+class RunWoken(Journaled):
+    """An activation took up a parked run. No process died over it."""
+
+    kind: Literal["run_woken"] = "run_woken"
+    epoch: int
+
+
+class ProgramAdvanced(Journaled):
+    """A program was told what had come of its awaits, and ran until it could do nothing but wait.
+
+    `requests` are its new steps. `error` is its own exception, which ends the run.
+    """
+
+    kind: Literal["program_advanced"] = "program_advanced"
+    requests: tuple[PlannedStep, ...] = ()
+    abandoned: tuple[str, ...] = ()
+    patches: tuple[str, ...] = ()
+    finished: bool = False
+    answer: JsonValue = None
+    large: dict[str, str] = Field(default_factory=dict[str, str])
+    error: ProgramError | None = None
+
+
 class RunFinished(Journaled):
     """The last event of every run. `large` as in `StepSettled`, for the answer."""
 
@@ -144,11 +246,19 @@ class RunFinished(Journaled):
 
 
 Event = Annotated[
-    RunSubmitted | RunStarted | RunResumed | StepIntended | StepSettled | RunFinished,
+    RunSubmitted | RunStarted | RunResumed | RunParked | RunWoken | RunFinished
+    | StepIntended | StepSettled | StepReconciled | StepCompensated | IntentWithdrawn
+    | WaitBegan | ChildSpawned | StepClosed | ProgramAdvanced
+    | SignalReceived | DecisionMade | ChildEnded | CancelRequested | RunPaused | RunContinued
+    | StepRepaired | MessageIgnored,
     Discriminator("kind"),
-]
+]  # fmt: skip
 KINDS: tuple[type[Journaled], ...] = (
-    RunSubmitted, RunStarted, RunResumed, StepIntended, StepSettled, RunFinished,
+    RunSubmitted, RunStarted, RunResumed, RunParked, RunWoken, RunFinished,
+    StepIntended, StepSettled, StepReconciled, StepCompensated, IntentWithdrawn,
+    WaitBegan, ChildSpawned, StepClosed, ProgramAdvanced,
+    SignalReceived, DecisionMade, ChildEnded, CancelRequested, RunPaused, RunContinued,
+    StepRepaired, MessageIgnored,
 )  # fmt: skip
 
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from ...skills.contracts import Effects, EffectState, RetryPolicy
+from ...skills.contracts import Effects, EffectState
+from .backoff import after, backoff_ms
 from .events import (
+    ChildEnded,
     Event,
+    Heard,
     Plan,
+    ProgramAdvanced,
     RunFinished,
     RunResumed,
     RunStarted,
     RunStatus,
     RunSubmitted,
+    RunWoken,
+    StepClosed,
+    StepCompensated,
     StepIntended,
+    StepReconciled,
     StepSettled,
 )
+from .fold_effects import EFFECTS
+from .fold_outside import OUTSIDE
+from .fold_waits import WAITS
 from .state import (
     IllegalTransition,
     Phase,
@@ -28,10 +38,9 @@ from .state import (
     ends_run,
     planner_step,
     round_over,
+    step_in,
+    with_step,
 )
-
-_LONGEST_WAIT_MS = 365 * 86_400_000
-"""A year: longer than any run lives, and short enough for arithmetic with instants."""
 
 
 def fold(run_id: UUID, events: Iterable[Event]) -> RunState:
@@ -48,11 +57,24 @@ def apply(state: RunState, event: Event) -> RunState:
         raise IllegalTransition(f"{event.kind} after run_finished in run {state.run_id}")
     if (state.submitted is None) != isinstance(event, RunSubmitted):
         raise IllegalTransition(f"{event.kind} at seq {state.seq + 1} of run {state.run_id}")
-    return replace(_APPLY[type(event)](state, event), seq=state.seq + 1)
+    if (state.parked is not None) and not isinstance(event, RunWoken):
+        raise IllegalTransition(f"{event.kind} while run {state.run_id} is parked")
+    if isinstance(event, Heard):
+        if event.number != state.heard + 1:
+            raise IllegalTransition(f"message {event.number} of {state.run_id} is out of order")
+        state = replace(state, heard=event.number)
+    state = _APPLY[type(event)](state, event)
+    if isinstance(event, _PROGRESS):
+        state = replace(state, crashes=0, progress_epoch=state.epoch)
+    return replace(_advance(state), seq=state.seq + 1)
+
+
+_PROGRESS = (StepSettled, StepReconciled, StepCompensated, StepClosed, ChildEnded, ProgramAdvanced)
+"""What shows that an activation got somewhere."""
 
 
 def _submitted(state: RunState, event: RunSubmitted) -> RunState:
-    return _next_round(replace(state, submitted=event))
+    return replace(state, submitted=event)
 
 
 def _started(state: RunState, event: RunStarted) -> RunState:
@@ -82,31 +104,27 @@ def _resumed(state: RunState, event: RunResumed) -> RunState:
 
 
 def _intended(state: RunState, event: StepIntended) -> RunState:
-    step = _open_step(state, event.step_id)
+    step = step_in(state, event.step_id, Phase.OPEN)
     if event.attempt != step.attempts + 1 or not step.spec.effects.must_not_repeat:
         raise IllegalTransition(f"the intent of {event.step_id} is not one of its next attempt")
-    return _with_step(
+    return with_step(
         replace(state, in_flight=state.in_flight | {event.step_id}), replace(step, intended=True)
     )
 
 
 def _settled(state: RunState, event: StepSettled) -> RunState:
-    step = _open_step(state, event.step_id)
+    step = step_in(state, event.step_id, Phase.OPEN)
     if event.attempt != step.attempts + 1:
         raise IllegalTransition(f"attempt {event.attempt} of {event.step_id} settles out of order")
     if step.spec.effects.must_not_repeat and not step.intended:
         raise IllegalTransition(f"{event.step_id} is unsafe and settles without an intent")
     state = replace(
         state,
-        crashes=0,
-        progress_epoch=state.epoch,
         totals=state.totals.plus(event.outcome),
         in_flight=state.in_flight - {event.step_id},
     )
-    state = _with_step(state, _judge(state, step, event))
-    if event.plan is not None:
-        state = _adopt(state, event.plan)
-    return _advance(state)
+    state = with_step(state, _judge(state, step, event))
+    return state if event.plan is None else _adopt(state, event.plan)
 
 
 def _finished(state: RunState, event: RunFinished) -> RunState:
@@ -122,6 +140,9 @@ _APPLY: dict[type[Any], Callable[[RunState, Any], RunState]] = {
     StepIntended: _intended,
     StepSettled: _settled,
     RunFinished: _finished,
+    **WAITS,
+    **EFFECTS,
+    **OUTSIDE,
 }
 
 
@@ -146,21 +167,7 @@ def _judge(state: RunState, step: Step, event: StepSettled) -> Step:
     if not outcome.retryable or exhausted or done:
         return replace(judged, phase=Phase.FAILED)
     delay = backoff_ms(step.spec.retry, event.attempt, state.step_seed(step.spec.id, event.attempt))
-    wait = min(max(delay, outcome.retry_after_ms or 0), _LONGEST_WAIT_MS)
-    return replace(judged, retry_at=event.at + timedelta(milliseconds=wait))
-
-
-def backoff_ms(policy: RetryPolicy, attempt: int, seed: int) -> int:
-    """Milliseconds between attempt `attempt` (from 1) and the next: exponential, capped, and
-    jittered upwards from the seed alone.
-    """
-    try:
-        delay = policy.initial_delay_ms * policy.multiplier ** (attempt - 1)
-    except OverflowError:
-        delay = float(policy.max_delay_ms if policy.initial_delay_ms else 0)
-    delay = min(delay, float(policy.max_delay_ms))
-    fraction = (seed & 0xFFFFFFFF) / 0x1_0000_0000
-    return round(delay * (1 + policy.jitter * fraction))
+    return replace(judged, retry_at=after(event.at, max(delay, outcome.retry_after_ms or 0)))
 
 
 def _adopt(state: RunState, plan: Plan) -> RunState:
@@ -173,7 +180,11 @@ def _adopt(state: RunState, plan: Plan) -> RunState:
 
 
 def _advance(state: RunState) -> RunState:
-    """Open the next planning round once the current one is over and has not brought an answer."""
+    """Open the first planning round, or the next one once the current is over without an answer."""
+    if state.origin.program is not None or state.finished is not None:
+        return state
+    if state.round == 0:
+        return _next_round(state)
     if not round_over(state) or state.plan is None or state.plan.answer is not None:
         return state
     return state if any(map(ends_run, state.steps.values())) else _next_round(state)
@@ -184,15 +195,3 @@ def _next_round(state: RunState) -> RunState:
     return replace(
         state, round=state.round + 1, plan=None, steps={**state.steps, step.spec.id: step}
     )
-
-
-def _with_step(state: RunState, step: Step) -> RunState:
-    return replace(state, steps={**state.steps, step.spec.id: step})
-
-
-def _open_step(state: RunState, step_id: str) -> Step:
-    step = state.steps.get(step_id)
-    if step is None or step.phase is not Phase.OPEN:
-        standing = "unknown" if step is None else step.phase
-        raise IllegalTransition(f"step {step_id} of run {state.run_id} is {standing}, not open")
-    return step

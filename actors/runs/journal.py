@@ -13,17 +13,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from ...cluster import faults
-from ...cluster.canonical import canonical
 from ...cluster.clock import Clock, SystemClock
 from ...cluster.errors import Blame, SupervisionError
 from ...cluster.postgres import Database, DatabaseUnavailable, Queries
 from ...cluster.telemetry import logger
-from .events import Event, encode
+from .chain import Row
 from .state import RunState
 
 QUERIES = Queries.load(Path(__file__).with_name("runs.sql"))
@@ -44,11 +44,10 @@ class LeaseLost(SupervisionError):
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Events of one run, from `first_seq` on, and the state that they lead to."""
+    """The next rows of one run's journal, and the state that they lead to."""
 
     state: RunState
-    first_seq: int
-    events: tuple[Event, ...]
+    rows: tuple[Row, ...]
     blobs: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
 
@@ -69,6 +68,8 @@ class JournalWriter:
         self._queue: list[tuple[Append, asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
         self.commits = 0
+        self.halted: str | None = None
+        """Why an emergency stop is in force, as of the last commit or `look`."""
 
     async def append(self, batch: Append) -> None:
         """Return once the batch is committed. Raises `LeaseLost`."""
@@ -77,6 +78,19 @@ class JournalWriter:
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush())
         await done
+
+    async def look(self) -> str | None:
+        """Ask now why an emergency stop is in force, if one is. Waits while Postgres is away."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                self.halted = await self._database.fetch_value(QUERIES.halted, self._fence[2])
+            except DatabaseUnavailable as error:
+                log.warning("waiting for postgres", detail=error.detail, retry_in_s=pause)
+                await self._clock.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                return self.halted
 
     async def _flush(self) -> None:
         try:
@@ -106,10 +120,8 @@ class JournalWriter:
             try:
                 if ambiguous:
                     batches = await self._missing(batches)
-                if batches and not await self._database.fetch(
-                    QUERIES.append_journal, *self._fence, *_columns(batches)
-                ):
-                    raise LeaseLost(f"epoch {self._fence[1]} of agent {self._fence[0]} has passed")
+                if batches:
+                    await self._write(batches)
                 break
             except DatabaseUnavailable as error:
                 ambiguous = ambiguous or bool(error.context.get("ambiguous"))
@@ -118,6 +130,14 @@ class JournalWriter:
                 pause = min(2 * pause, _LONGEST_PAUSE)
         self.commits += 1
         faults.point("journal.appended")
+
+    async def _write(self, batches: Sequence[Append]) -> None:
+        row = await self._database.fetch_one(
+            QUERIES.append_journal, *self._fence, *_columns(batches)
+        )
+        if row is None:
+            raise LeaseLost(f"epoch {self._fence[1]} of agent {self._fence[0]} has passed")
+        self.halted = row["halted"]
 
     async def _missing(self, batches: Sequence[Append]) -> list[Append]:
         """What a commit without an answer did not write. Only we write under our epoch, and a
@@ -130,13 +150,12 @@ class JournalWriter:
 
 
 def _columns(batches: Sequence[Append]) -> tuple[list[Any], ...]:
-    """The 22 parallel arrays of `append_journal`, from $4 on."""
-    events = [
-        (batch.state.run_id, batch.first_seq + index, event.kind, event.version, event.at,
-         canonical(encode(event)).decode())
+    """The parallel arrays of `append_journal`, from $4 on."""
+    rows = [
+        (batch.state.run_id, row.seq, row.kind, row.version, row.at, row.body, row.chain)
         for batch in batches
-        for index, event in enumerate(batch.events)
-    ]  # fmt: skip
+        for row in batch.rows
+    ]
     blobs = [
         (batch.state.run_id, digest, content)
         for batch in batches
@@ -144,7 +163,8 @@ def _columns(batches: Sequence[Append]) -> tuple[list[Any], ...]:
     ]
     latest = {batch.state.run_id: batch.state for batch in batches}
     projections = [_projection(state) for state in latest.values()]
-    return (*_transpose(events, 6), *_transpose(blobs, 3), *_transpose(projections, 13))
+    over = [state.run_id for state in latest.values() if state.finished is not None]
+    return (*_transpose(rows, 7), *_transpose(blobs, 3), *_transpose(projections, 16), over)
 
 
 def _projection(state: RunState) -> tuple[Any, ...]:
@@ -164,7 +184,17 @@ def _projection(state: RunState) -> tuple[Any, ...]:
         finished.message.replace("\x00", "\ufffd") if finished else None,
         state.started_at,
         finished.at if finished else None,
+        state.heard,
+        state.parked.reason.replace("\x00", "\ufffd") if state.parked else None,
+        _wake_at(state),
     )
+
+
+def _wake_at(state: RunState) -> datetime:
+    """When the run next needs a process. asyncpg takes the extremes for the infinities."""
+    if state.parked is None:
+        return datetime.min  # noqa: DTZ901 - stands for -infinity
+    return state.parked.until or datetime.max  # noqa: DTZ901 - stands for infinity
 
 
 def _transpose(rows: Sequence[tuple[Any, ...]], width: int) -> tuple[list[Any], ...]:

@@ -5,13 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from ...cluster.errors import RunError
 from ...skills.contracts import Effects, JsonValue, RetryPolicy, StructuredOutcome
-from .events import OnError, Plan, PlannedStep, RunFinished, RunStatus, RunSubmitted
+from .events import (
+    CancelRequested,
+    OnError,
+    Plan,
+    PlannedStep,
+    ProgramAdvanced,
+    RunFinished,
+    RunParked,
+    RunPaused,
+    RunStatus,
+    RunSubmitted,
+    SignalReceived,
+    WaitBegan,
+)
 
 _PLANNING = "plan"
 PLANNER_RETRY = RetryPolicy(max_attempts=3, initial_delay_ms=500, max_delay_ms=30_000)
@@ -29,14 +42,28 @@ class Phase(StrEnum):
     """Where one step stands."""
 
     OPEN = "open"
+    WAITING = "waiting"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     IN_DOUBT = "in_doubt"
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """What was done so far about an effect that may have happened: how often its reconciler was
+    asked in vain, whether it is being undone, and how often that failed.
+    """
+
+    asked: int = 0
+    undoing: bool = False
+    undone: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """A step and what is known of it. `attempts` counts attempts that have an outcome."""
+    """A step and what is known of it. `attempts` counts attempts that have an outcome; `group` is
+    the part of its idempotency key that only an operator's word changes.
+    """
 
     spec: PlannedStep
     round: int
@@ -47,6 +74,23 @@ class Step:
     large: Mapping[str, str] = field(default_factory=dict[str, str])
     retry_at: datetime | None = None
     intended: bool = False
+    group: int = 1
+    doubt: Doubt = Doubt()
+    wait: WaitBegan | None = None
+    spawned: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is expected of the step any more."""
+        return self.phase in (Phase.SUCCEEDED, Phase.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a program: the steps whose ends it was told, in order, and what it then did."""
+
+    news: tuple[str, ...]
+    advanced: ProgramAdvanced
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +117,9 @@ class RunState:
     """Everything that decisions are made from.
 
     `in_flight` is the one part that no journal holds: steps that this process has dispatched. It is
-    empty after a fold, which is why a resumed run dispatches them again.
+    empty after a fold, which is why a resumed run dispatches them again. `heard` is the number of
+    the last message heard; `parked_for` is time that does not count towards the run's limit;
+    `news` are the steps whose end a program has not been told.
     """
 
     run_id: UUID
@@ -90,6 +136,16 @@ class RunState:
     steps: Mapping[str, Step] = field(default_factory=dict[str, Step])
     totals: Totals = Totals()
     finished: RunFinished | None = None
+    heard: int = 0
+    signals: Mapping[str, tuple[SignalReceived, ...]] = field(
+        default_factory=dict[str, "tuple[SignalReceived, ...]"]
+    )
+    paused: RunPaused | None = None
+    cancelling: CancelRequested | None = None
+    parked: RunParked | None = None
+    parked_for: timedelta = timedelta()
+    turns: tuple[Turn, ...] = ()
+    news: tuple[str, ...] = ()
     in_flight: frozenset[str] = frozenset()
 
     @property
@@ -101,7 +157,14 @@ class RunState:
 
     def idempotency_key(self, step_id: str) -> str:
         """The key under which a step's effect may happen once: the same for every attempt."""
-        return f"{self.run_id}/{step_id}/1"
+        step = self.steps.get(step_id)
+        return f"{self.run_id}/{step_id}/{1 if step is None else step.group}"
+
+    @property
+    def deadline(self) -> datetime:
+        """When the run's time is over, unless it is parked before."""
+        limit = timedelta(seconds=self.origin.profile.limits.run_timeout_s)
+        return self.origin.at + limit + self.parked_for
 
     def step_seed(self, step_id: str, attempt: int) -> int:
         """A seed of 63 bits from the run's seed, the step and the attempt."""
@@ -127,6 +190,23 @@ def planner_step(state: RunState, number: int) -> Step:
         round=number,
         plans=True,
     )
+
+
+def with_step(state: RunState, step: Step) -> RunState:
+    """The state with one step replaced. A step of a program that has come to its end is news."""
+    known = state.steps.get(step.spec.id)
+    if state.origin.program is not None and step.over and not (known is not None and known.over):
+        state = replace(state, news=(*state.news, step.spec.id))
+    return replace(state, steps={**state.steps, step.spec.id: step})
+
+
+def step_in(state: RunState, step_id: str, *phases: Phase) -> Step:
+    """A step that must be in one of these phases. Raises `IllegalTransition`."""
+    step = state.steps.get(step_id)
+    if step is None or step.phase not in phases:
+        is_now, expected = "unknown" if step is None else step.phase, " or ".join(phases)
+        raise IllegalTransition(f"step {step_id} of run {state.run_id} is {is_now}, not {expected}")
+    return step
 
 
 def is_planning_step(step_id: str) -> bool:
@@ -170,10 +250,7 @@ def round_over(state: RunState) -> bool:
     if state.plan is None:
         return False
     lost = unreachable_steps(state)
-    return all(
-        step.phase in (Phase.SUCCEEDED, Phase.FAILED) or step.spec.id in lost
-        for step in round_steps(state)
-    )
+    return all(step.over or step.spec.id in lost for step in round_steps(state))
 
 
 def ends_run(step: Step) -> bool:

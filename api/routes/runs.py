@@ -13,7 +13,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from ...actors.roster import RegisteredAgent, planner_of
 from ...actors.runs.events import RunStatus
-from ...actors.runs.store import Recorded, Submission
+from ...actors.runs.store import Recorded
+from ...actors.runs.submission import Submission
 from ...cluster.canonical import content_hash
 from ...cluster.identity import Principal
 from ...cluster.settings import Settings

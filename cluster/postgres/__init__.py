@@ -47,6 +47,7 @@ from .errors import (
     SchemaTooNew,
     UniqueViolation,
 )
+from .listening import listen
 from .migrate import AppliedMigration, MigrationStatus, migrate, status
 from .queries import InvalidQueryFile, Queries, UnknownQuery
 
@@ -72,6 +73,7 @@ __all__ = [
     "UniqueViolation",
     "UnknownQuery",
     "dsn_of",
+    "listen",
     "migrate",
     "status",
 ]

@@ -72,6 +72,8 @@ class SkillDescriptor(Contract):
     resources: ResourceContract = ResourceContract()
     retry: RetryPolicy = RetryPolicy()
     failure_modes: tuple[str, ...] = ()
+    reconciles: bool = False
+    compensates: bool = False
 
     @property
     def ref(self) -> str:

@@ -10,10 +10,21 @@ from .values import Contract
 
 
 class InDoubtPolicy(StrEnum):
-    """What happens to a run whose unsafe effect may or may not have happened."""
+    """What happens to a run whose unsafe effect may or may not have happened, once the skill's own
+    reconciler, if it has one, cannot tell.
+
+    quarantine  the run becomes a dead letter
+    fail        the run fails
+    ask         the run waits for a person's decision
+    compensate  the skill undoes the effect, if it can, and the step counts as failed
+    retry       it is done again under the same key: an explicit word that twice is harmless
+    """
 
     QUARANTINE = "quarantine"
     FAIL = "fail"
+    ASK = "ask"
+    COMPENSATE = "compensate"
+    RETRY = "retry"
 
 
 class PlannerChoice(Contract):

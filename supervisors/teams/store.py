@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from ...actors.roster import planner_of
-from ...actors.runs.store import Submission, submit_within
+from ...actors.runs.submission import Submission, submit_within
 from ...cluster.canonical import bytes_hash, canonical, content_hash
 from ...cluster.exits import Exit
 from ...cluster.ids import new_id

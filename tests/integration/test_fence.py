@@ -20,7 +20,8 @@ from aos.actors.roster import AgentStore
 from aos.actors.runs.events import RunResumed
 from aos.actors.runs.journal import QUERIES, Append, JournalWriter, LeaseLost
 from aos.actors.runs.state import RunState
-from aos.actors.runs.store import RunStore, Submission
+from aos.actors.runs.store import RunStore
+from aos.actors.runs.submission import Submission
 from aos.cluster.ids import new_id
 from aos.cluster.postgres import Database, Statements, UniqueViolation
 from aos.skills.contracts import AgentProfile

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import psutil
 from tests.support.running import RunningAos, eventually, kill
 
-from aos.actors.runs.store import RunStore, Submission
+from aos.actors.runs.store import RunStore
+from aos.actors.runs.submission import Submission
 from aos.cluster.faults import arm
 from aos.cluster.postgres import EmbeddedPostgres
 from aos.skills.contracts import AgentProfile, PlannerChoice

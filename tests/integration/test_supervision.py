@@ -21,7 +21,8 @@ from tests.integration.test_recovery import (
 )
 from tests.support.running import RunningAos, eventually, kill
 
-from aos.actors.runs.store import RunStore, Submission
+from aos.actors.runs.store import RunStore
+from aos.actors.runs.submission import Submission
 from aos.api.client.errors import ApiError
 from aos.cluster import faults
 from aos.cluster.environment import cluster_environment

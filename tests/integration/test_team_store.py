@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from aos.actors.roster import AgentStore
-from aos.actors.runs.store import RunStore, Submission
+from aos.actors.runs.store import RunStore
+from aos.actors.runs.submission import Submission
 from aos.cluster.exits import Exit, ExitReason
 from aos.cluster.postgres import Database
 from aos.cluster.settings import Settings, load

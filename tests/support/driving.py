@@ -8,15 +8,19 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from aos.actors.driver import Environment, RunDriver
+from aos.actors.driver import RunDriver
+from aos.actors.environment import Environment
 from aos.actors.outputs import Outputs
-from aos.actors.runs.events import Event, StepIntended, StepSettled
+from aos.actors.runs.chain import broken_at, chained, genesis
+from aos.actors.runs.events import Event, ProgramRef, StepIntended, StepSettled, decode
 from aos.actors.runs.fold import fold
 from aos.actors.runs.journal import Append
-from aos.actors.runs.state import RunState
+from aos.actors.runs.mailbox import Message
+from aos.actors.runs.queue import Found
+from aos.actors.runs.state import Phase, RunState, Step
 from aos.cluster.clock import VirtualClock
 from aos.skills.call import SkillCall
-from aos.skills.contracts import Effects, JsonValue, SkillDescriptor, StructuredOutcome
+from aos.skills.contracts import Effects, JsonObject, JsonValue, SkillDescriptor, StructuredOutcome
 
 from .catalogue import SMALL
 from .runs import RUN, START, ok, submitted
@@ -38,6 +42,43 @@ def named(event: Event) -> str:
 def planning(*steps: dict[str, Any], answer: JsonValue = "done", **fields: Any) -> JsonValue:
     """A planner's output. A step is given as `{"id": …, "skill": …}`."""
     return {"steps": list(steps), "answer": answer, **fields}
+
+
+class Family:
+    """Children and programs of a run, noted down."""
+
+    def __init__(self) -> None:
+        self.spawned: list[tuple[str, JsonObject]] = []
+        self.refusal: str | None = None
+        self.answers: dict[str, JsonValue] = {}
+        self.cancelled: list[str] = []
+        self.told: list[UUID] = []
+        self.sources: dict[str, str] = {}
+
+    async def spawn(self, state: RunState, step: Step, params: JsonObject) -> str | None:
+        """As `Children`."""
+        self.spawned.append((step.spec.id, params))
+        return self.refusal
+
+    async def answer(self, child_run_id: str) -> JsonValue:
+        """As `Children`."""
+        return self.answers.get(child_run_id)
+
+    async def cancel(self, state: RunState) -> None:
+        """As `Children`."""
+        self.cancelled += [
+            step.wait.child_run_id
+            for step in state.steps.values()
+            if step.phase is Phase.WAITING and step.wait and step.wait.child_run_id
+        ]
+
+    async def tell_parent(self, state: RunState) -> None:
+        """As `Children`."""
+        self.told.append(state.run_id)
+
+    async def source(self, tenant: str, program: ProgramRef) -> str | None:
+        """As `Programs`."""
+        return self.sources.get(program.hash)
 
 
 class World:
@@ -63,6 +104,10 @@ class World:
         self.effects: dict[str, Effects] = {}
         self.cancelled: list[str] = []
         self.events: list[Event] = [submitted(**fields)]
+        self.rows = list(chained(genesis(RUN), 1, self.events))
+        self.messages: list[Message] = []
+        self.family = Family()
+        self.halted: str | None = None
         self.blobs: dict[str, bytes] = {}
         self.loads: list[str] = []
         self.fenced: Exception | None = None
@@ -85,13 +130,15 @@ class World:
     def begin(self) -> asyncio.Task[RunState]:
         """Let a driver take the run up from its journal."""
         environment = Environment(
-            tenant="default", epoch=self.epoch, catalog=self.catalogue, call=self, journal=self,
-            outputs=Outputs(self.load), clock=self.clock, blob_threshold=self.threshold,
+            tenant="default", epoch=self.epoch, catalog=self.catalogue, find=self.find, call=self,
+            journal=self, outputs=Outputs(self.load), children=self.family, programs=self.family,
+            clock=self.clock, blob_threshold=self.threshold,
         )  # fmt: skip
         # What a call's task dies of is for the test to see by its consequences, not for the log.
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-        driver = RunDriver(self.state, environment, wary=self.epoch > 1)  # as the agent does
-        self._drive = asyncio.create_task(driver.drive())
+        found = Found(self.state, self.rows[-1].chain, tuple(self.unheard()))
+        self.driver = RunDriver(found, environment, wary=self.epoch > 1)  # as the agent does
+        self._drive = asyncio.create_task(self.driver.drive())
         return self._drive
 
     async def drive(self) -> RunState:
@@ -157,11 +204,34 @@ class World:
         await asyncio.sleep(0)
         if self.fenced is not None:
             raise self.fenced
-        self.log.append(("commits", [named(event) for event in batch.events]))
-        assert batch.first_seq == len(self.events) + 1
-        assert batch.state.seq == len(self.events) + len(batch.events)
-        self.events += batch.events
+        events = [decode(row.kind, row.version, json.loads(row.body)) for row in batch.rows]
+        self.log.append(("commits", [named(event) for event in events]))
+        assert [row.seq for row in batch.rows] == list(
+            range(len(self.events) + 1, batch.state.seq + 1)
+        )
+        self.events += events
+        self.rows += batch.rows
+        assert broken_at(RUN, self.rows) is None
         self.blobs |= batch.blobs
+
+    async def look(self) -> str | None:
+        """As an `Appender`."""
+        return self.halted
+
+    def find(self, name: str, version: str) -> SkillDescriptor | None:
+        """An installed skill."""
+        found = self.catalogue.get(name)
+        return found if found is not None and found.version == version else None
+
+    def say(self, kind: str, **body: JsonValue) -> None:
+        """Somebody says something to the run; whoever drives it hears of it."""
+        self.messages.append(Message(len(self.messages) + 1, kind, "ann", body))
+        if self._drive is not None and not self._drive.done():
+            self.driver.tell(self.messages)
+
+    def unheard(self) -> list[Message]:
+        """What the run has not heard."""
+        return self.messages[self.state.heard :]
 
     async def load(self, run_id: UUID, digest: str) -> JsonValue:
         """As the blobs' table."""

@@ -10,7 +10,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from aos.actors.roster import AgentExists, AgentNotFound
-from aos.actors.runs.store import IdempotencyConflict, RunNotFound
+from aos.actors.runs.store import RunNotFound
+from aos.actors.runs.submission import IdempotencyConflict
 from aos.api import problems
 from aos.api.auth import KeyInvalid, KeyMissing, RoleTooNarrow
 from aos.api.errors import (

@@ -1,0 +1,101 @@
+"""Between deciding upon a call and making it: what must be on disk, what stands in the way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ..cluster.telemetry import logger
+from ..skills.contracts import Effects
+from .calls import Calls
+from .environment import Environment
+from .recording import Recording
+from .runs.events import IntentWithdrawn, StepIntended
+from .runs.machine import Dispatch, Park
+
+log = logger(__name__)
+
+LOOK_AGAIN = timedelta(seconds=30)
+"""When a run that an emergency stop or a missing skill holds up looks again by itself."""
+
+
+class Dispatching:
+    """One run's way to its calls. `held_up`: how it could be parked, if nothing can be called."""
+
+    def __init__(self, environment: Environment, run: Recording, calls: Calls) -> None:
+        self._env = environment
+        self._run = run
+        self._calls = calls
+        self.held_up: Park | None = None
+
+    async def start(self, starts: list[Dispatch]) -> bool:
+        """Make the calls that can be made. False: none can."""
+        free, obstacle = await self._free(starts)
+        self.held_up = Park(self._env.clock.now() + LOOK_AGAIN, obstacle) if obstacle else None
+        if not free:
+            return False
+        if any(map(_writes, free)):
+            await self._intend(free)
+            if (halted := self._env.journal.halted) is not None:
+                await self._withdraw(free, halted)
+                return True
+        if self._run.urgent:
+            await self._run.commit()
+        for command in free:
+            log.debug("step dispatched", step=command.step.id, attempt=command.attempt)
+            self._run.dispatched(command.step.id)
+            self._calls.start(self._run.state, command)
+        return True
+
+    async def _free(self, starts: list[Dispatch]) -> tuple[list[Dispatch], str]:
+        """Those that nothing stands in the way of, and what stands in the way of the others."""
+        halted = self._env.journal.halted
+        if halted is None and any(map(_repeats_harmlessly, starts)):
+            # No commit goes before such a write, so nothing else would tell us in time.
+            halted = await self._env.journal.look()
+        if halted is not None:
+            return [], f"emergency stop: {halted}"
+        missing = [command for command in starts if not self._is_installed(command)]
+        if not missing:
+            return starts, ""
+        names = ", ".join(f"{each.step.skill}@{each.step.version}" for each in missing[:3])
+        return [each for each in starts if each not in missing], f"not installed: {names}"
+
+    def _is_installed(self, command: Dispatch) -> bool:
+        if command.plans:
+            return command.step.skill in self._env.catalog
+        return self._env.find(command.step.skill, command.step.version) is not None
+
+    async def _intend(self, starts: list[Dispatch]) -> None:
+        """A write happens only when everything that led to it is on disk, and an unsafe one only
+        when its intent is, too.
+        """
+        now = self._env.clock.now()
+        for command in starts:
+            if command.intent_first:
+                self._run.add(
+                    StepIntended(
+                        at=now, step_id=command.step.id, attempt=command.attempt,
+                        skill=f"{command.step.skill}@{command.step.version}",
+                        idempotency_key=command.idempotency_key,
+                    )
+                )  # fmt: skip
+        await self._run.commit()
+
+    async def _withdraw(self, starts: list[Dispatch], why: str) -> None:
+        """An emergency stop came between the intent and the call: nothing is called."""
+        now = self._env.clock.now()
+        for command in starts:
+            if command.intent_first:
+                self._run.add(IntentWithdrawn(at=now, step_id=command.step.id, reason=why))
+        await self._run.commit()
+
+
+def _writes(command: Dispatch) -> bool:
+    return command.mode == "compensate" or command.step.effects in (
+        Effects.IDEMPOTENT,
+        Effects.UNSAFE,
+    )
+
+
+def _repeats_harmlessly(command: Dispatch) -> bool:
+    return _writes(command) and not command.intent_first

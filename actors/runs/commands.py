@@ -1,0 +1,91 @@
+"""What the machine can say. Commands name steps; the shell performs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from ...skills.contracts.values import JsonValue
+from .events import Event, PlannedStep, RunStatus
+
+Mode = Literal["execute", "reconcile", "compensate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Call a skill, or one of its hooks. `intent_first`: commit the intent before, because it must
+    not happen twice.
+    """
+
+    step: PlannedStep
+    attempt: int
+    seed: int
+    idempotency_key: str
+    intent_first: bool
+    plans: bool
+    mode: Mode = "execute"
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Let a waiting step begin to wait: resolve its params and record what they come to."""
+
+    step_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Make the child run that a step waits for, if it is not there."""
+
+    step_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Tell the program what has come of its awaits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Something is so now: append it."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End these calls: the run is being cancelled."""
+
+    step_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntil:
+    """Nothing to do before this instant."""
+
+    instant: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Nothing to do before this instant (None: before somebody says something), and nothing under
+    way: the run needs no process.
+    """
+
+    until: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End the run. `answer` may hold references; a completed run's are resolved by the shell."""
+
+    status: RunStatus
+    code: str
+    message: str = ""
+    answer: JsonValue = None
+    literal: bool = False
+
+
+Command = Dispatch | Begin | Spawn | Advance | Record | Stop | WaitUntil | Park | Finish
