@@ -189,7 +189,9 @@ class RunDriver:
     async def _park(self, command: Park) -> None:
         if not self.draining:  # whoever leaves anyhow leaves the run as it is
             now = self._env.clock.now()
-            self._run.add(RunParked(at=now, until=command.until, reason=command.reason))
+            self._run.add(
+                RunParked(at=now, until=command.until, reason=command.reason, timed=command.timed)
+            )
         await self._run.commit()
 
     async def _listen(self, until: datetime | None) -> None:

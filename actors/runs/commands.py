@@ -70,11 +70,12 @@ class WaitUntil:
 @dataclass(frozen=True, slots=True)
 class Park:
     """Nothing to do before this instant (None: before somebody says something), and nothing under
-    way: the run needs no process.
+    way: the run needs no process. `timed`: the time counts towards the run's limit.
     """
 
     until: datetime | None
     reason: str
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

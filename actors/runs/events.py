@@ -203,12 +203,13 @@ class StepClosed(Journaled):
 
 class RunParked(Journaled):
     """Nothing is under way, and nothing to do before `until` or before somebody says something.
-    From here on the run holds no process.
+    From here on the run holds no process. `timed`: its time limit goes on counting.
     """
 
     kind: Literal["run_parked"] = "run_parked"
     until: datetime | None = None
     reason: str = ""
+    timed: bool = False
 
 
 class RunWoken(Journaled):

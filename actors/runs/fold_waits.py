@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from ...skills.contracts import JsonValue, StructuredOutcome
@@ -33,7 +34,8 @@ def _parked(state: RunState, event: RunParked) -> RunState:
 def _woken(state: RunState, event: RunWoken) -> RunState:
     if state.parked is None:
         raise IllegalTransition(f"run {state.run_id} is woken and was not parked")
-    rested = max(event.at - state.parked.at, type(state.parked_for)())
+    none = timedelta()
+    rested = none if state.parked.timed else max(event.at - state.parked.at, none)
     return replace(
         state,
         parked=None,

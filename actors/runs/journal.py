@@ -132,12 +132,10 @@ class JournalWriter:
         faults.point("journal.appended")
 
     async def _write(self, batches: Sequence[Append]) -> None:
-        row = await self._database.fetch_one(
-            QUERIES.append_journal, *self._fence, *_columns(batches)
-        )
-        if row is None:
+        rows = await self._database.fetch(QUERIES.append_journal, *self._fence, *_columns(batches))
+        if not rows:
             raise LeaseLost(f"epoch {self._fence[1]} of agent {self._fence[0]} has passed")
-        self.halted = row["halted"]
+        self.halted = rows[0]["halted"]
 
     async def _missing(self, batches: Sequence[Append]) -> list[Append]:
         """What a commit without an answer did not write. Only we write under our epoch, and a

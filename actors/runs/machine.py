@@ -24,7 +24,7 @@ Commands name steps; the shell resolves references, reserves, calls and appends 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ...skills.contracts.values import JsonValue
 from .commands import (
@@ -52,8 +52,10 @@ __all__ = [
 POISON_AFTER = 3
 """Activations in a row that died over a run without committing an outcome."""
 
-PATIENCE = timedelta(seconds=1)
-"""A wait that is no longer is not worth parking the run for."""
+PATIENCE, RETRY_PATIENCE = timedelta(seconds=1), timedelta(seconds=10)
+"""A wait, or a retry's, that is no longer is not worth parking the run for."""
+
+FAR = datetime.max.replace(tzinfo=UTC)
 
 
 def decide(state: RunState, now: datetime) -> tuple[Command, ...]:
@@ -176,10 +178,14 @@ def _start(state: RunState, step: Step) -> Command:
 
 def _wait(state: RunState, startable: list[Step], now: datetime) -> Command:
     """Nothing is under way: wait here for what comes soon, and leave the process for the rest."""
-    times = [*(step.retry_at for step in startable if step.retry_at), *_patience(state)]
-    if times and min(times) - now <= PATIENCE:
+    retries = [step.retry_at for step in startable if step.retry_at]
+    times = [*retries, *_patience(state)]
+    if times and (min(times) - now <= PATIENCE or min([*retries, FAR]) - now <= RETRY_PATIENCE):
         return WaitUntil(min(*times, state.deadline))
-    return Park(min(times, default=None), _why(state, startable))
+    if any(step.phase is Phase.WAITING for step in state.steps.values()):
+        return Park(min(times, default=None), _why(state, startable))
+    # Trying again is the run's own business: its limit holds.
+    return Park(min([*times, state.deadline]), _why(state, startable), timed=True)
 
 
 def _why(state: RunState, startable: list[Step]) -> str:

@@ -40,12 +40,12 @@ class JournalTable:
         self._write(args)
         if trouble is not None:
             raise trouble
-        return [{"held": 1}]
+        return [{"held": 1, "halted": None}]
 
     def _write(self, args: tuple[Any, ...]) -> None:
         self.arguments.append(args)
-        names = ("run_id", "seq", "kind", "version", "at", "body")
-        rows = [dict(zip(names, row, strict=True)) for row in zip(*args[3:9], strict=True)]
+        names = ("run_id", "seq", "kind", "version", "at", "body", "chain")
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*args[3:10], strict=True)]
         known = {(row["run_id"], row["seq"]) for row in self.rows}
         assert not known & {(row["run_id"], row["seq"]) for row in rows}, "written twice"
         self.groups.append([(row["run_id"], row["seq"]) for row in rows])

@@ -21,7 +21,7 @@ from aos.actors.runs.events import (
     StepSettled,
 )
 from aos.actors.runs.fold import fold
-from aos.actors.runs.machine import Command, Dispatch, Finish, WaitUntil, decide
+from aos.actors.runs.machine import Command, Dispatch, Finish, Park, WaitUntil, decide
 from aos.actors.runs.state import Phase, RunState, Step
 from aos.skills.contracts import (
     AgentProfile,
@@ -79,18 +79,20 @@ def step(
 
 
 def ok(output: JsonValue = None, **fields: Any) -> StructuredOutcome:
-    """A success."""
-    return StructuredOutcome.success(output, **fields)
+    """A success, one that was not cheap: see `settling.is_cheap`."""
+    return StructuredOutcome.success(output, **{"duration_ms": 25, **fields})
 
 
 def transient(**fields: Any) -> StructuredOutcome:
     """A failure that is worth another attempt."""
-    return StructuredOutcome.failure("ERR_HTTP_503", "busy", **fields)
+    return StructuredOutcome.failure("ERR_HTTP_503", "busy", **{"duration_ms": 25, **fields})
 
 
 def permanent(**fields: Any) -> StructuredOutcome:
     """A failure that is not."""
-    return StructuredOutcome.failure("ERR_HTTP_404", "no such page", **fields)
+    return StructuredOutcome.failure(
+        "ERR_HTTP_404", "no such page", **{"duration_ms": 25, **fields}
+    )
 
 
 class History:
@@ -194,6 +196,8 @@ class History:
         for each in self.decide():
             if isinstance(each, WaitUntil):
                 return (each.instant - self.now).total_seconds()
+            if isinstance(each, Park) and each.until is not None:
+                return (each.until - self.now).total_seconds()
         return None
 
     @property

@@ -43,9 +43,38 @@ async def test_a_pure_outcome_travels_with_the_next_commit() -> None:
     ]
 
 
-@pytest.mark.parametrize("skill", ["look", "put"])
-async def test_another_outcome_is_on_disk_before_anything_is_done_because_of_it(skill: str) -> None:
-    world = World(a_step("a", skill), a_step("t", "think", "a"))
+async def test_everything_known_is_on_disk_before_a_write() -> None:
+    world = World(a_step("a", "put"), a_step("t", "think", "a"))
+    world.replies |= {"a": [ok(1)], "t": [ok(2)]}
+    await world.drive()
+    assert world.log == [
+        ("calls", "plan"),
+        ("commits", BEGINNING),
+        ("calls", "a"),
+        ("commits", ["settled a"]),
+        ("calls", "t"),
+        ("commits", ["settled t", "run_finished"]),
+    ]
+
+
+async def test_a_cheap_outcome_travels_with_the_next_commit() -> None:
+    world = World(a_step("a"), a_step("b", "look", "a"), a_step("c", "look", "b"))
+    cheap = {step_id: [ok(1, duration_ms=2)] for step_id in "abc"}
+    world.replies |= cheap
+    await world.drive()
+    outcomes = [f"settled {step_id}" for step_id in "abc"]
+    assert world.commits == [[*BEGINNING, *outcomes, "run_finished"]]
+
+
+async def test_what_cost_money_is_on_disk_at_once_however_quick_it_was() -> None:
+    world = World(a_step("a"), a_step("b", "look", "a"))
+    world.replies |= {"a": [ok(1, duration_ms=2, cost_microusd=1)], "b": [ok(2, duration_ms=2)]}
+    await world.drive()
+    assert world.commits == [[*BEGINNING, "settled a"], ["settled b", "run_finished"]]
+
+
+async def test_a_dear_outcome_is_on_disk_before_anything_is_done_because_of_it() -> None:
+    world = World(a_step("a"), a_step("t", "think", "a"))
     world.replies |= {"a": [ok(1)], "t": [ok(2)]}
     await world.drive()
     assert world.log == [

@@ -157,10 +157,12 @@ async def test_an_invalid_plan_of_a_model_is_asked_for_again_and_paid_for() -> N
     assert (world.state.totals.cost_microusd, world.state.totals.input_tokens) == (10, 20)
 
 
-async def test_an_unknown_planner_fails_the_run() -> None:
+async def test_a_run_whose_planner_is_gone_waits_and_says_for_what() -> None:
     world = World(planner="oracle")
-    await world.drive()
-    assert ending(world) == ("failed", "ERR_PLANNER_NOT_FOUND")
+    state = await world.drive()
+    assert state.status is RunStatus.WAITING
+    assert state.parked is not None
+    assert state.parked.reason == "not installed: planner.oracle@1.0.0"
     assert world.calls == {}
 
 
@@ -176,16 +178,21 @@ async def test_a_plan_is_kept_once_and_not_as_an_output_too() -> None:
 # how runs end
 
 
-async def test_a_skill_that_is_gone_when_the_run_is_taken_up_again_fails_its_step() -> None:
+async def test_a_run_whose_skill_is_gone_waits_until_it_is_there_again() -> None:
     world = World(a_step("a"), a_step("b", "put"))
     world.begin()
     await world.settled()
     await world.later(0.05)
     await world.crash()
-    del world.catalogue["look"]
+    gone = world.catalogue.pop("look")
     world.replies["b"] = [ok()]
-    await world.drive()
-    assert ending(world) == ("failed", "ERR_SKILL_NOT_FOUND")
+    state = await world.drive()
+    assert state.parked is not None
+    assert state.parked.reason == "not installed: look@1.0.0"
+    world.catalogue["look"] = gone
+    world.replies["a"] = [ok()]
+    assert (await world.drive()).status is RunStatus.COMPLETED
+    assert world.state.crashes == 0
 
 
 @pytest.mark.parametrize("reference", ["{{a.nothing}}", "{{a.rows.9}}"])

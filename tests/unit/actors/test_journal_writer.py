@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime
 from typing import cast
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ import pytest
 from tests.support.journal_table import JournalTable
 from tests.support.runs import START, History, ok, permanent, step
 
+from aos.actors.runs.chain import chained, genesis
 from aos.actors.runs.events import RunStatus
 from aos.actors.runs.fold import fold
 from aos.actors.runs.journal import Append, JournalWriter, LeaseLost
@@ -45,7 +47,8 @@ def batch(run_id: UUID, first: int, last: int, **blobs: bytes) -> Append:
     """Events `first` to `last` of a run, and the state they lead to."""
     history = History().started().planned(step("a"), step("b")).succeeded("a").succeeded("b")
     events = history.events
-    return Append(fold(run_id, events[:last]), first, tuple(events[first - 1 : last]), dict(blobs))
+    rows = chained(genesis(run_id), 1, events)
+    return Append(fold(run_id, events[:last]), rows[first - 1 : last], dict(blobs))
 
 
 def rows(run_id: UUID, first: int, last: int) -> list[tuple[UUID, int]]:
@@ -117,8 +120,9 @@ async def test_rows_carry_the_fence_the_tenant_and_the_bodies_as_they_are_read_b
     await writer.append(wanted)
     assert postgres.arguments[0][:3] == (AGENT, EPOCH, "acme")
     assert [(row["kind"], row["version"], row["at"]) for row in postgres.rows] == [
-        (event.kind, 1, event.at) for event in wanted.events
+        (each.kind, 1, each.at) for each in wanted.rows
     ]
+    assert [row["chain"] for row in postgres.rows] == [each.chain for each in wanted.rows]
     assert json.loads(postgres.rows[1]["body"]) == {"at": "2026-01-01T00:00:00Z", "epoch": 1}
 
 
@@ -127,12 +131,14 @@ async def test_large_values_and_the_projection_are_in_the_same_statement(
 ) -> None:
     history = History().started().planned(step("a"), step("b")).succeeded("a")
     history.settled("b", permanent(cost_microusd=9)).finished(RunStatus.FAILED)
-    appended = Append(fold(ONE, history.events), 1, tuple(history.events), {"sha256:0": b"[1]"})
+    links = chained(genesis(ONE), 1, history.events)
+    appended = Append(fold(ONE, history.events), links, {"sha256:0": b"[1]"})
     await writer.append(appended)
-    runs, digests, contents, *projection = postgres.arguments[0][9:]
+    runs, digests, contents, *projection = postgres.arguments[0][10:]
     assert (runs, digests, contents) == ([ONE], ["sha256:0"], [b"[1]"])
     assert projection == [
-        [ONE], ["failed"], [6], [1], [2], [3], [9], [0], [0], ["OK"], [""], [START], [START],
+        [ONE], ["failed"], [6], [1], [2], [3], [9], [0], [0], ["OK"], [""], [START], [START], [0],
+        [None], [datetime.min], [ONE],  # noqa: DTZ901 - the driver's -infinity
     ]  # fmt: skip
 
 
@@ -144,7 +150,7 @@ async def test_a_run_that_is_twice_in_a_group_is_projected_as_it_stands_at_the_e
     await settled()
     postgres.gate.set()
     await asyncio.gather(*waiting)
-    run_ids, _, sequences = postgres.arguments[-1][12:15]
+    run_ids, _, sequences = postgres.arguments[-1][13:16]
     assert (run_ids, sequences) == ([ONE], [3])
 
 
@@ -153,8 +159,9 @@ async def test_a_message_that_postgres_cannot_hold_is_held_all_the_same(
 ) -> None:
     history = History().started().settled("plan", ok()).finished()
     history.events[-1] = history.events[-1].model_copy(update={"message": "a\x00b"})
-    await writer.append(Append(fold(ONE, history.events), 1, tuple(history.events)))
-    assert postgres.arguments[0][22] == ["a\ufffdb"]
+    links = chained(genesis(ONE), 1, history.events)
+    await writer.append(Append(fold(ONE, history.events), links))
+    assert postgres.arguments[0][23] == ["a\ufffdb"]
 
 
 # being fenced off
