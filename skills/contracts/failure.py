@@ -86,6 +86,9 @@ TAXONOMY: dict[str, FailureCode] = {
         "ERR_SERIALIZATION_FAILED": "Return JSON values only.",
         "ERR_RESPONSE_TOO_LARGE": "Ask for a smaller page, or raise max_bytes (10 MiB at most).",
         "ERR_CONTENT_TYPE": "This skill reads text; fetch another representation.",
+        "ERR_PROGRAM_FAILED": "Correct the program; the message names the line.",
+        "ERR_PROGRAM_STUCK": "Correct the program: nothing it asked for can end its wait.",
+        "ERR_NONDETERMINISTIC": "Use what the message names: its result is recorded with the run.",
         "ERR_TRANSFORM_FAILED": "Correct the expression; details.reason says what it met.",
         "ERR_LLM_CONTEXT_LENGTH": "Shorten the prompt or choose a model with a longer context.",
         "ERR_LLM_INVALID_REQUEST": "Correct the request to the model; details.reason quotes it.",
@@ -113,6 +116,7 @@ TAXONOMY: dict[str, FailureCode] = {
         "ERR_RESOURCES_UNAVAILABLE": "Add a machine that has what details.missing names.",
         "ERR_INTERNAL": "A bug in the skill or in AOS; details.traceback is for its author.",
         "ERR_IN_DOUBT": "Look at the target system with the idempotency key, then decide by hand.",
+        "ERR_PROGRAM_DIVERGED": "Run it with the code that it began with, or use ctx.patched.",
         "ERR_POISON_RUN": "The run kills its agent's process: look at its last step.",
     }),
     **_rows(Category.POLICY, Blame.OPERATOR, _ERROR, False, {
