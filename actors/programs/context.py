@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, cast
@@ -27,6 +27,7 @@ from .desk import Desk
 from .errors import UnrecordableRequest
 from .lines import caller
 from .protocol import RESERVED, RequestKind
+from .scribe import Scribe
 from .values import legible, recorded
 
 _SKILL = re.compile(r"[a-z][a-z0-9_.]*(@\d+\.\d+\.\d+)?")
@@ -42,19 +43,23 @@ class ProgramContext:
     """
 
     def __init__(
-        self, desk: Desk, *, run_id: str, seed: int, started_at: datetime, own: str
+        self,
+        desk: Desk,
+        scribe: Scribe,
+        *,
+        run_id: str,
+        seed: int,
+        started_at: datetime,
+        own: str,
     ) -> None:
         self.run_id = run_id
         self.started_at = started_at
         self.random = Random(seed)  # noqa: S311 - repeatable on purpose
         self._desk = desk
+        self._scribe = scribe
         self._seed = seed
         self._own = own
         self._uuids = 0
-        self._now = started_at
-        self._patched: dict[str, bool] = {}
-        self._wants_patch: Callable[[str], bool] = lambda _: True
-        self._log: Callable[[str], None] = lambda _: None
 
     # What it may wait for.
 
@@ -116,7 +121,7 @@ class ProgramContext:
 
     def now(self) -> datetime:
         """When the current turn began, as it is recorded."""
-        return self._now
+        return self._scribe.at or self.started_at
 
     def uuid(self) -> UUID:
         """The next of a row of UUIDs (version 4 in form) that follow from the run's seed."""
@@ -130,21 +135,11 @@ class ProgramContext:
         The first question decides for the rest of the run: yes in a turn that is run for the first
         time (and recorded), on replay what that turn had recorded.
         """
-        if name not in self._patched:
-            self._patched[name] = self._wants_patch(legible(name))
-        return self._patched[name]
+        return self._scribe.patched(legible(name))
 
     def log(self, text: str) -> None:
         """Say something to whoever reads the log. Never journaled, and silent on replay."""
-        self._log(legible(str(text)))
-
-    # What the execution tells it.
-
-    def begin_turn(
-        self, at: datetime, wants_patch: Callable[[str], bool], log: Callable[[str], None]
-    ) -> None:
-        """The world of the next turn. Not for programs."""
-        self._now, self._wants_patch, self._log = at, wants_patch, log
+        self._scribe.log(legible(str(text)))
 
     def _wait(self, kind: RequestKind, **params: Any) -> Asking:
         given = {name: value for name, value in params.items() if value is not None}

@@ -69,10 +69,13 @@ class Desk:
         return fresh(delivery.value)
 
     def deliver(self, delivery: Delivery) -> None:
-        """Tell the program. What was abandoned is nobody's: it is dropped."""
+        """Tell the program. What was abandoned is nobody's: it is dropped, and if it was abandoned
+        in this very turn, its end has come first and there is nothing to call off.
+        """
         future = self._pending.pop(delivery.id, None)
         if future is None:
             self._abandoned.discard(delivery.id)
+            self.turn.abandoned.pop(delivery.id, None)
         elif not future.done():
             future.set_result(delivery)
 

@@ -20,6 +20,7 @@ from .identity import ROOT
 from .loading import Program
 from .loop import MOST_CALLBACKS, ProgramLoop, ProgramPolls
 from .protocol import Advanced, Delivery, Turn
+from .scribe import Scribe
 from .tasks import ProgramTask
 from .values import fresh, legible
 
@@ -50,16 +51,20 @@ class Execution:
         self._program = program
         self._goal = fresh(goal)
         self._development = development
-        self._on_log = on_log
         self._busy = threading.Lock()
-        self._replayed: Advanced | None = None
-        self._patches: list[str] = []
         self._ended = False
         self._root: ProgramTask | None = None
-        self._loop = ProgramLoop(program.file, self._log)
+        # No part refers to the execution: it is closed as soon as nobody has it any more.
+        self._scribe = Scribe(on_log)
+        self._loop = ProgramLoop(program.file, self._scribe.log)
         self._desk = Desk(self._loop)
         self._context = ProgramContext(
-            self._desk, run_id=run_id, seed=seed, started_at=started_at, own=program.file
+            self._desk,
+            self._scribe,
+            run_id=run_id,
+            seed=seed,
+            started_at=started_at,
+            own=program.file,
         )
         for number, turn in enumerate(history, 1):
             self._replay(number, turn)
@@ -105,16 +110,15 @@ class Execution:
             self._close()
 
     def _replay(self, number: int, turn: Turn) -> None:
-        self._replayed = turn.advanced
+        self._scribe.replayed = turn.advanced
         attempted = self.advance(turn.deliveries, turn.at)
-        self._replayed = None
+        self._scribe.replayed = None
         if (difference := first_difference(turn.advanced, attempted)) is not None:
             self.close()
             raise divergence(number, difference)
 
     def _turn(self, deliveries: Sequence[Delivery], at: datetime) -> Advanced:
-        self._patches = []
-        self._context.begin_turn(at, self._wants_patch, self._log)
+        self._scribe.begin_turn(at)
         polls = self._run(deliveries)
         ending = self._ending(polls)
         if ending is None:
@@ -132,8 +136,6 @@ class Execution:
             try:
                 left = self._loop.run_until_quiet(root.done, MOST_CALLBACKS)
                 for delivery in deliveries:
-                    if root.done() or self._loop.refusal is not None:
-                        break
                     self._desk.deliver(delivery)
                     left = self._loop.run_until_quiet(root.done, left)
             except ProgramPolls:
@@ -173,7 +175,7 @@ class Execution:
             update={
                 "requests": tuple(turn.requests.values()),
                 "abandoned": tuple(turn.abandoned),
-                "patches": tuple(self._patches),
+                "patches": tuple(self._scribe.patches),
             }
         )
 
@@ -187,16 +189,6 @@ class Execution:
                 f"delivered {', '.join(ids)}; awaited {', '.join(self._desk.pending) or 'nothing'}"
             )
 
-    def _wants_patch(self, name: str) -> bool:
-        wanted = self._replayed is None or name in self._replayed.patches
-        if wanted:
-            self._patches.append(name)
-        return wanted
-
-    def _log(self, text: str) -> None:
-        if self._replayed is None and not self._loop.is_closed():
-            self._on_log(text)
-
     @contextmanager
     def _alone(self) -> Generator[None]:
         if not self._busy.acquire(blocking=False):
@@ -207,4 +199,5 @@ class Execution:
             self._busy.release()
 
     def _close(self) -> None:
+        self._scribe.silent = True
         self._loop.close()

@@ -45,9 +45,8 @@ class ProgramLoop(asyncio.AbstractEventLoop):
         self.refusal: NondeterministicProgram | None = None
         self._complain = complain
         self._ready: deque[asyncio.Handle] = deque()
-        self._tasks: list[
-            ProgramTask
-        ] = []  # strong: a task that only it knows must not be collected
+        # Strong: a task that waits for what only it knows would be collected in its middle.
+        self._tasks: list[ProgramTask] = []
         self._generators: WeakSet[Any] = WeakSet()
         self._children_of_nobody = 0
         self._numbers = 0
@@ -96,7 +95,9 @@ class ProgramLoop(asyncio.AbstractEventLoop):
         name: str | None = None,
         context: Context | None = None,
     ) -> ProgramTask:
-        """A task with a path."""
+        """A task with a path. One that is made by code on its way out never begins."""
+        if self._closed:
+            coro.close()
         task = ProgramTask(self.number(), path, coro, loop=self, name=name, context=context)
         self._tasks.append(task)
         return task
@@ -173,7 +174,6 @@ class ProgramLoop(asyncio.AbstractEventLoop):
         with self.running():
             for task in reversed(self._tasks):
                 if not task.done():
-                    task.forget()
                     _dispose(task.get_coro())
         self._tasks.clear()
         self._ready.clear()
@@ -217,10 +217,16 @@ def _comes_from_a_set_of_coroutines() -> bool:
     return False
 
 
+class _Dropped(BaseException):
+    """The execution was dropped. Unlike GeneratorExit it reaches the innermost await, however often
+    the code on its way out awaits again.
+    """
+
+
 def _dispose(coroutine: Any) -> None:
-    """Close a coroutine, however often it awaits on its way out."""
+    """Bring a coroutine to its end, unless it is very stubborn."""
     for _ in range(_STUBBORN):
-        with suppress(BaseException):  # its last words are not part of the run
-            coroutine.close()
-        if coroutine.cr_frame is None:
+        try:
+            coroutine.throw(_Dropped())
+        except BaseException:
             return

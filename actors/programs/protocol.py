@@ -64,7 +64,8 @@ class Advanced(Contract):
 
     `requests` are new, in the order in which they were asked for. `abandoned` were asked for in
     earlier turns and nobody waits for them any more: cancelled, or pending at the program's end. A
-    request that is made and abandoned within one turn is in neither. `finished`: this was the last
+    request that is made and abandoned within one turn is in neither, and one whose end is delivered
+    in the turn that abandons it is not in `abandoned`. `finished`: this was the last
     turn, with either an `answer` or an `error` (code, message, line). `patches` are the names that
     `ctx.patched` answered with yes for the first time.
     """

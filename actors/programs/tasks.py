@@ -38,6 +38,8 @@ class ProgramTask(asyncio.Task[Any]):
         self._slots = 0
         self.path = path
         super().__init__(coro, loop=loop, name=name or name_of(path), context=context)
+        # A program that is dropped leaves tasks that have not ended, and that is meant.
+        self._log_destroy_pending = False
 
     def __hash__(self) -> int:
         return self._number
@@ -46,7 +48,3 @@ class ProgramTask(asyncio.Task[Any]):
         """The number of the next request or child task."""
         self._slots += 1
         return self._slots
-
-    def forget(self) -> None:
-        """It ends unfinished, and that is meant: asyncio need not complain."""
-        self._log_destroy_pending = False
