@@ -88,6 +88,8 @@ TAXONOMY: dict[str, FailureCode] = {
         "ERR_CONTENT_TYPE": "This skill reads text; fetch another representation.",
         "ERR_WAIT_TIMEOUT": "Wait longer (timeout_s), or handle that nobody answers.",
         "ERR_PROGRAM_FAILED": "Correct the program; the message names the line.",
+        "ERR_PROGRAM_STUCK": "Correct the program: nothing it asked for can end its wait.",
+        "ERR_NONDETERMINISTIC": "Use what the message names: its result is recorded with the run.",
         "ERR_TRANSFORM_FAILED": "Correct the expression; details.reason says what it met.",
         "ERR_LLM_CONTEXT_LENGTH": "Shorten the prompt or choose a model with a longer context.",
         "ERR_LLM_INVALID_REQUEST": "Correct the request to the model; details.reason quotes it.",
