@@ -6,12 +6,19 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from uuid import UUID
 
+from ..cluster.telemetry import logger
 from ..skills.contracts import JsonValue, StructuredOutcome
+from ..skills.guards import MAX_OUTPUT_BYTES
 from .runs.references import referenced, resolve
 from .runs.state import RunState
 from .runs.values import restore, shrink
 
 LoadBlob = Callable[[UUID, str], Awaitable[JsonValue]]
+
+log = logger(__name__)
+
+_NEAR = MAX_OUTPUT_BYTES * 8 // 10
+"""From here on an output is spoken of: a little more, and its step will fail."""
 
 _REMEMBERED = 4
 """Values of up to 10 MiB each: an agent's process is meant to stay small."""
@@ -31,6 +38,10 @@ class Outputs:
         output, large, contents = self.pack_value(outcome.output, threshold)
         if not large:
             return outcome, {}, {}
+        if (size := sum(map(len, contents.values()))) >= _NEAR:
+            log.warning(
+                "output near its limit", skill=outcome.skill, bytes=size, limit=MAX_OUTPUT_BYTES
+            )
         return outcome.model_copy(update={"output": output}), large, contents
 
     def pack_value(

@@ -84,6 +84,15 @@ TAXONOMY: dict[str, FailureCode] = {
         "ERR_SCHEMA_MISMATCH": "The skill returned another shape than it declares: fix the skill.",
         "ERR_SKILL_NOT_FOUND": "See which skills exist with `aos doctor`, or install it.",
         "ERR_SERIALIZATION_FAILED": "Return JSON values only.",
+        "ERR_PAYLOAD_TOO_LARGE": "Send less; details.max_bytes is the limit. Large data belongs in "
+                                 "a store of yours, and its address in the payload.",
+        "ERR_NO_RECONCILER": "The skill cannot say whether its effect happened: look at the target "
+                             "system, or give the skill an @….reconcile function.",
+        "ERR_NO_COMPENSATOR": "The skill cannot undo its effect: undo it by hand, or give the "
+                              "skill an @….compensate function.",
+        "ERR_CHILD_FAILED": "Look at the child run; details.run_id names it.",
+        "ERR_CHILD_CYCLE": "An agent may not start a run of an agent that waits for it: break the "
+                           "circle that details.path shows.",
         "ERR_RESPONSE_TOO_LARGE": "Ask for a smaller page, or raise max_bytes (10 MiB at most).",
         "ERR_CONTENT_TYPE": "This skill reads text; fetch another representation.",
         "ERR_TRANSFORM_FAILED": "Correct the expression; details.reason says what it met.",
@@ -120,11 +129,22 @@ TAXONOMY: dict[str, FailureCode] = {
         "ERR_FORBIDDEN_SKILL": "Add the skill to the agent's profile if it is meant.",
         "ERR_LIMIT_EXCEEDED": "Raise the limit in the agent's profile, or split the goal.",
         "ERR_RUN_TIMEOUT": "Raise limits.run_timeout_s in the agent's profile.",
+        "ERR_CHILD_DEPTH": "Runs are nested too deeply: let one parent start more of them.",
+    }),
+    **_rows(Category.POLICY, Blame.CALLER, _WARN, False, {
+        "ERR_CANCELLED": "Somebody cancelled it; submit the run again if that was a mistake.",
+        "ERR_COMPENSATED": "What was done is undone; submit the run again to do it anew.",
+        "ERR_DECISION_DENIED": "A person said no; the decision in the journal says who and why.",
+        "ERR_SKIPPED": "It was left out, by decision or because what it needs is not there.",
+        "ERR_WAIT_TIMEOUT": "Nothing came in time: send it sooner, or give the wait longer.",
     }),
     **_rows(Category.SAFETY, Blame.CALLER, _CRITICAL, False, {
         "ERR_BLOCKED_ADDRESS": "Private addresses are not fetched; allow host:port in "
                                "AOS_PRIVATE_HOSTS_ALLOWED if it is meant.",
         "ERR_LLM_CONTENT_FILTER": "The provider refused the content.",
+    }),
+    **_rows(Category.SAFETY, Blame.OPERATOR, _CRITICAL, False, {
+        "ERR_EMERGENCY_STOP": "An operator stopped the work; nothing starts until it is released.",
     }),
     **_rows(Category.PLANNER, Blame.CALLER, _ERROR, False, {
         "ERR_PLANNER_NO_PLAN": "Word the goal so that a rule matches, or set ANTHROPIC_API_KEY.",
