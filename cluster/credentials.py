@@ -8,13 +8,17 @@ changes nothing in a text without such a shape, and applied twice it does what i
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 MASK = "[redacted]"
 
 _LONGEST_NAME = 40
+_SHORTEST = 6
+"""No shape has fewer characters: `://:x@`."""
 
 # (what must occur, in lower case; the shape; what stands in its place). Each shape begins where no
-# token can have begun before, so that a long run of its characters is looked at once.
+# token can have begun before, so that a long run of its characters is looked at once; that is asked
+# after the first letters, which the engine finds fast.
 _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     (
         ("private key",),
@@ -28,52 +32,54 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     (
         ("authorization",),
         re.compile(
-            r"""(authorization\\?["']?\s{0,4}[:=,]\s{0,4}\\?["']?"""
-            r"""(?:basic|bearer|digest|negotiate|token|apikey)\s{1,4})[^\s"',;\\\[\]{}]+""",
-            re.IGNORECASE,
+            r"""([Aa](?i:uthorization)\\?["']?\s{0,4}[:=,]\s{0,4}\\?["']?"""
+            r"""(?i:basic|bearer|digest|negotiate|token|apikey)\s{1,4})[^\s"',;\\\[\]{}]+"""
         ),
         rf"\1{MASK}",
     ),
     (
         ("bearer",),
         re.compile(
-            r"(?<![A-Za-z0-9])(bearer\s{1,4})(?=[A-Za-z._~+/=-]*\d)[A-Za-z0-9._~+/=-]{16,}",
-            re.IGNORECASE,
+            r"([Bb](?<![A-Za-z0-9].)(?i:earer)\s{1,4})(?=[A-Za-z._~+/=-]*\d)[A-Za-z0-9._~+/=-]{16,}"
         ),
         rf"\1{MASK}",
     ),
     (("://",), re.compile(r"""(://[^\s/?#@:"'<>]*:)[^\s/?#@"'<>]+@"""), rf"\1{MASK}@"),
     (
         ("akia", "asia"),
-        re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
+        re.compile(r"A(?<![A-Za-z0-9]A)(?:KIA|SIA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
         MASK,
     ),
     (
         ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
-        re.compile(r"(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{20,}"),
+        re.compile(r"gh(?<![A-Za-z0-9]gh)[pousr]_[A-Za-z0-9]{20,}"),
         MASK,
     ),
-    (("github_pat_",), re.compile(r"(?<![A-Za-z0-9_])github_pat_[A-Za-z0-9_]{20,}"), MASK),
-    (("xox",), re.compile(r"(?<![A-Za-z0-9-])xox[abeoprs]-[A-Za-z0-9-]{10,}"), MASK),
+    (
+        ("github_pat_",),
+        re.compile(r"github_pat_(?<![A-Za-z0-9_]github_pat_)[A-Za-z0-9_]{20,}"),
+        MASK,
+    ),
+    (("xox",), re.compile(r"xox(?<![A-Za-z0-9-]xox)[abeoprs]-[A-Za-z0-9-]{10,}"), MASK),
     (
         ("sk-",),
-        re.compile(r"(?<![A-Za-z0-9_-])sk-(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{16,}"),
+        re.compile(r"sk-(?<![A-Za-z0-9_-]sk-)(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{16,}"),
         MASK,
     ),
     (
         ("k_live_", "k_test_"),
-        re.compile(r"(?<![A-Za-z0-9_])[rs]k_(?:live|test)_[A-Za-z0-9]{10,}"),
+        re.compile(r"[rs](?<![A-Za-z0-9_].)k_(?:live|test)_[A-Za-z0-9]{10,}"),
         MASK,
     ),
-    (("aiza",), re.compile(r"(?<![A-Za-z0-9_-])AIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"), MASK),
+    (("aiza",), re.compile(r"AIza(?<![A-Za-z0-9_-]AIza)[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"), MASK),
     (
         ("eyj",),
-        re.compile(r"(?<![A-Za-z0-9_.-])eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
+        re.compile(r"eyJ(?<![A-Za-z0-9_.-]eyJ)[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
         MASK,
     ),
     (
         ("aos_",),
-        re.compile(r"(?<![A-Za-z0-9_-])aos_[A-Za-z0-9_-]{8}_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),
+        re.compile(r"aos_(?<![A-Za-z0-9_-]aos_)[A-Za-z0-9_-]{8}_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),
         MASK,
     ),
 )  # fmt: skip
@@ -88,22 +94,28 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _REFERENCE = re.compile(r"\s*(?:[A-Za-z]+\s+)?\{\{[^{}]*\}\}\s*")
 
 
+_HINTS = tuple((hint, place) for place, (hints, *_) in enumerate(_SHAPES) for hint in hints)
+
+
 def mask_credentials(text: str) -> str:
     """The text with `[redacted]` for each credential whose shape is known: `Authorization` headers
     and bearer tokens, passwords in URLs, PEM private keys, JSON web tokens, keys of AWS, GitHub,
     Slack, Stripe, Google, OpenAI and Anthropic, and of AOS itself.
     """
+    if len(text) < _SHORTEST:
+        return text
+    lower = text.lower()
+    places = sorted({place for hint, place in _HINTS if hint in lower})
     # A mask may uncover the beginning of another shape. Each round masks more, so this ends.
-    while (masked := _masked_once(text)) != text:
+    while places and (masked := _masked_once(text, places)) != text:
         text = masked
     return text
 
 
-def _masked_once(text: str) -> str:
-    lower = text.lower()
-    for hints, shape, mask in _SHAPES:
-        if any(hint in lower for hint in hints):
-            text = shape.sub(mask, text)
+def _masked_once(text: str, places: list[int]) -> str:
+    for place in places:
+        _, shape, mask = _SHAPES[place]
+        text = shape.sub(mask, text)
     return text
 
 
@@ -111,8 +123,11 @@ def names_credential(name: str) -> bool:
     """Whether a field of this name holds a secret: `password`, `apiKey`, `X-Api-Key`, `token`, …
     A key of idempotency, a page token or a count of tokens is none.
     """
-    if len(name) > _LONGEST_NAME:
-        return False
+    return len(name) <= _LONGEST_NAME and _is_name(name)
+
+
+@lru_cache(maxsize=4096)
+def _is_name(name: str) -> bool:
     words = _HUMP.sub("_", name.strip()).replace("-", "_").replace(" ", "_")
     return words.lower().strip("_") in _NAMES
 

@@ -59,17 +59,19 @@ class Redactor:
         return self._masked(text, mask_credentials)
 
     def _masked(self, text: str, rest: Callable[[str], str]) -> str:
-        inside = [form for form in self.known if form in self.kept]
         for form in self.known:
-            if form not in inside:
+            if form not in self.kept:
                 text = text.replace(form, MASK)
+        if not self.kept or self.kept not in text:
+            return self._apart(text, rest)
+        return self.kept.join(self._apart(part, rest) for part in text.split(self.kept))
 
-        def around(part: str) -> str:
-            for form in inside:
-                part = part.replace(form, MASK)
-            return rest(part)
-
-        return self.kept.join(map(around, text.split(self.kept))) if self.kept else around(text)
+    def _apart(self, text: str, rest: Callable[[str], str]) -> str:
+        """What may be masked only where it is no part of the idempotency key."""
+        for form in self.known:
+            if form in self.kept:
+                text = text.replace(form, MASK)
+        return rest(text)
 
     def json(self, value: JsonValue) -> JsonValue:
         """The same JSON value with every string in it redacted, keys included; those under the
