@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..cluster.postgres import DatabaseUnavailable
-from ..skills.call import SkillCall
+from ..skills.call import Mode, SkillCall
 from ..skills.contracts import (
     Effects,
     EffectState,
@@ -22,7 +22,7 @@ from .runs.mailbox import Message
 from .runs.references import UnresolvedReference, resolve
 from .runs.state import RunState
 
-_HOOK_EFFECTS = {"reconcile": Effects.READ, "compensate": Effects.IDEMPOTENT}
+_HOOK_EFFECTS = {Mode.RECONCILE: Effects.READ, Mode.COMPENSATE: Effects.IDEMPOTENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ async def step_params(state: RunState, step_id: str, environment: Environment) -
 
 
 def _cancelled(command: Dispatch) -> StructuredOutcome:
-    writes = command.mode == "execute" and command.step.effects in (
+    writes = command.mode is Mode.EXECUTE and command.step.effects in (
         Effects.UNSAFE,
         Effects.IDEMPOTENT,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from ..cluster.telemetry import logger
+from ..skills.call import Mode
 from ..skills.contracts import Effects
 from .calls import Calls
 from .environment import Environment
@@ -91,7 +92,7 @@ class Dispatching:
 
 
 def _writes(command: Dispatch) -> bool:
-    return command.mode == "compensate" or command.step.effects in (
+    return command.mode is Mode.COMPENSATE or command.step.effects in (
         Effects.IDEMPOTENT,
         Effects.UNSAFE,
     )

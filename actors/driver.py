@@ -14,6 +14,7 @@ from datetime import datetime
 
 from ..cluster import faults
 from ..cluster.telemetry import logger
+from ..skills.call import Mode
 from ..skills.contracts import JsonValue, StructuredOutcome
 from .calls import Calls, Settled, step_params
 from .dispatching import Dispatching
@@ -150,7 +151,9 @@ class RunDriver:
             case Record(event):
                 self._run.add(event)
             case Advance():
-                for event in await self._program.advance(self.state, self._env.clock.now()):
+                events, contents = await self._program.advance(self.state, self._env.clock.now())
+                self._run.keep(contents)
+                for event in events:
                     self._run.add(event)
             case Begin(step_id):
                 await self._begin(step_id)
@@ -235,7 +238,7 @@ class RunDriver:
         if command.plans and outcome.ok:
             outcome, plan = plan_outcome(outcome, self.state, self._env.catalog)
         effects = effects_of_call(command, settled.descriptor)
-        cheap = command.mode == "execute" and is_cheap(outcome, effects)
+        cheap = command.mode is Mode.EXECUTE and is_cheap(outcome, effects)
         outcome, large = self._run.pack(outcome)
         now = self._env.clock.now()
         event = settled_event(command, effects, outcome, large, plan, now)

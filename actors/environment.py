@@ -72,3 +72,4 @@ class Environment:
     programs: Programs
     clock: Clock
     blob_threshold: int
+    development: bool = False

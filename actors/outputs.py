@@ -6,12 +6,19 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from uuid import UUID
 
+from ..cluster.telemetry import logger
 from ..skills.contracts import JsonValue, StructuredOutcome
+from ..skills.guards import MAX_OUTPUT_BYTES
 from .runs.references import referenced, resolve
 from .runs.state import RunState
 from .runs.values import restore, shrink
 
 LoadBlob = Callable[[UUID, str], Awaitable[JsonValue]]
+
+log = logger(__name__)
+
+_NEAR = MAX_OUTPUT_BYTES * 8 // 10
+"""From here on an output is spoken of: a little more, and its step will fail."""
 
 _REMEMBERED = 4
 """Values of up to 10 MiB each: an agent's process is meant to stay small."""
@@ -31,6 +38,10 @@ class Outputs:
         output, large, contents = self.pack_value(outcome.output, threshold)
         if not large:
             return outcome, {}, {}
+        if (size := sum(map(len, contents.values()))) >= _NEAR:
+            log.warning(
+                "output near its limit", skill=outcome.skill, bytes=size, limit=MAX_OUTPUT_BYTES
+            )
         return outcome.model_copy(update={"output": output}), large, contents
 
     def pack_value(
@@ -50,7 +61,7 @@ class Outputs:
             step = state.steps.get(step_id)
             if step is None or step.outcome is None or not step.outcome.ok:
                 continue
-            contents = await self._contents(state.run_id, step.large)
+            contents = await self.contents(state.run_id, step.large)
             found[step_id] = restore(step.outcome.output, step.large, contents)
         return found
 
@@ -63,7 +74,8 @@ class Outputs:
         lost = {name for name in names - outputs.keys() if name in state.steps}
         return resolve(_without(template, lost), outputs)
 
-    async def _contents(self, run_id: UUID, large: Mapping[str, str]) -> dict[str, JsonValue]:
+    async def contents(self, run_id: UUID, large: Mapping[str, str]) -> dict[str, JsonValue]:
+        """Large values by content hash."""
         contents: dict[str, JsonValue] = {}
         for digest in large.values():
             if digest not in self._recent:

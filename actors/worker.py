@@ -13,7 +13,7 @@ from ..cluster.memory import MIB, Rank, data_size, lift, limit, take_rank, under
 from ..cluster.settings import Settings, load
 from ..skills.call import Progress, SkillCall, SkillEvent
 from ..skills.classify import outcome_without_memory
-from ..skills.contracts import JsonObject, SkillDescriptor, StructuredOutcome, effects_of
+from ..skills.contracts import JsonObject, SkillDescriptor, StructuredOutcome
 from ..skills.executor import execute, memory_limit_mb
 from ..skills.registry import Registry, SkillNotFound, default_registry
 
@@ -85,7 +85,7 @@ def _spent(call: SkillCall, outcome: StructuredOutcome) -> bool:
 
 def _without_memory(call: SkillCall) -> StructuredOutcome:
     skill = registry().get(call.skill, call.version or None)
-    effects = effects_of(skill.descriptor, call.params)
+    effects = call.effects(skill.descriptor)
     return outcome_without_memory(skill, effects, _limit_mb(call)).model_copy(
         update={"skill": call.skill, "version": skill.descriptor.version}
     )

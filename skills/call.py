@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from enum import StrEnum
 
 from pydantic import Field
 
-from .contracts import Contract, JsonObject, JsonValue, StructuredOutcome
+from .contracts import (
+    Contract,
+    Effects,
+    JsonObject,
+    JsonValue,
+    SkillDescriptor,
+    StructuredOutcome,
+    effects_of,
+)
+
+
+class Mode(StrEnum):
+    """Which of a skill's functions is called.
+
+    execute     the skill itself
+    reconcile   whether the effect of a lost call happened; succeeds with a `Reconciliation`
+    compensate  undo the effect; succeeds with null
+    """
+
+    EXECUTE = "execute"
+    RECONCILE = "reconcile"
+    COMPENSATE = "compensate"
 
 
 class SkillCall(Contract):
     """One attempt of one step, with everything the executor needs to judge and run it.
 
-    `idempotency_key` is the same for every attempt that may stand for the same effect.
+    `idempotency_key` is the same for every attempt that may stand for the same effect, and for
+    those that reconcile or compensate it. `prior_output` is what the call to be compensated
+    returned, None if that is not known.
     """
 
     run_id: str
@@ -27,8 +50,16 @@ class SkillCall(Contract):
     model: str | None = None
     tenant: str
     trace_id: str
-    mode: Literal["execute", "reconcile", "compensate"] = "execute"
+    mode: Mode = Mode.EXECUTE
     prior_output: JsonValue = None
+
+    def effects(self, descriptor: SkillDescriptor) -> Effects:
+        """What this call may do to the world: reconciling reads, compensating may be repeated."""
+        if self.mode is Mode.RECONCILE:
+            return Effects.READ
+        if self.mode is Mode.COMPENSATE:
+            return Effects.IDEMPOTENT
+        return effects_of(descriptor, self.params)
 
 
 class Progress(Contract):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import traceback
+from collections.abc import Callable
 from typing import Any, cast
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -15,16 +16,14 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 from ..cluster.canonical import canonical
 from .attempt import Ending, Expired, Raised
 from .contracts import Effects, EffectState, StructuredOutcome
-from .redaction import storable
+from .contracts.sensitive import REDACTED
+from .redaction import may_hold_secrets, storable
 from .registry import AnySkill, SkillNotFound
 from .skill import SkillFailure
 
 _MAX_TRACEBACK = 8_000
 _MAX_MESSAGE = 500
 _MAX_ERRORS = 20
-
-WRITES = frozenset({Effects.IDEMPOTENT, Effects.UNSAFE})
-"""The classes whose calls may have changed the world."""
 
 
 class WrongShape(Exception):
@@ -39,15 +38,22 @@ def effect_of(effects: Effects, claimed: EffectState | None) -> EffectState:
     """What is known of the world after a failure: nothing that reads has changed it; of what
     writes the skill may know better, else it is unknown.
     """
-    if effects not in WRITES:
+    if not effects.writes:
         return EffectState.NONE
     return EffectState.UNKNOWN if claimed is None else claimed
 
 
 def outcome_of(
-    skill: AnySkill, effects: Effects, ending: Ending, limit_mb: int = 0
+    skill: AnySkill,
+    effects: Effects,
+    ending: Ending,
+    to_output: Callable[[Any], JsonValue],
+    limit_mb: int = 0,
 ) -> StructuredOutcome:
-    """The outcome of a skill that ran, within `limit_mb` MiB of memory (0: without a limit)."""
+    """The outcome of a skill that ran, within `limit_mb` MiB of memory (0: without a limit).
+
+    `to_output` makes its return value the output. It may raise `NotJson` or `WrongShape`.
+    """
     if isinstance(ending, Expired):
         timeout = skill.descriptor.resources.timeout_s
         return StructuredOutcome.failure(
@@ -60,9 +66,9 @@ def outcome_of(
         if ran_out_of_memory(ending.error):
             return outcome_without_memory(skill, effects, limit_mb)
         return outcome_of_error(ending.error, effect_of(effects, None), effects)
-    done = EffectState.DONE if effects in WRITES else EffectState.NONE
+    done = EffectState.DONE if effects.writes else EffectState.NONE
     try:
-        return StructuredOutcome.success(output_json(skill.output_model, ending.value), effect=done)
+        return StructuredOutcome.success(to_output(ending.value), effect=done)
     except (NotJson, ValidationError) as error:  # the latter: nested too deeply for an outcome
         return StructuredOutcome.failure("ERR_SERIALIZATION_FAILED", brief(error), effect=done)
     except WrongShape as error:
@@ -154,8 +160,9 @@ def input_of(model: type[BaseModel], params: Any) -> BaseModel:
 
 
 def output_json(model: type[BaseModel], value: Any) -> JsonValue:
-    """The JSON of a skill's return value, which the output model must accept back. So whoever
-    reads a journal can read it with the model. Raises `NotJson` or `WrongShape`.
+    """The JSON of a skill's return value, which the output model must accept back: so whoever reads
+    a journal can read it with the model. `Sensitive` fields are masked after that. Raises `NotJson`
+    or `WrongShape`.
     """
     if isinstance(value, BaseModel) and not isinstance(value, model):
         raise WrongShape(f"{type(value).__name__} is not {model.__name__}")
@@ -165,6 +172,10 @@ def output_json(model: type[BaseModel], value: Any) -> JsonValue:
         dumped: JsonValue = value.model_dump(mode="json", by_alias=True, warnings=False)
         canonical(dumped)
         model.model_validate(dumped, extra="ignore")
+        if may_hold_secrets(cast("type[BaseModel]", type(value))):
+            dumped = value.model_dump(
+                mode="json", by_alias=True, warnings=False, context={REDACTED: True}
+            )
     except ValidationError as error:
         raise WrongShape(str(error)) from error
     except (ValueError, RecursionError) as error:  # how pydantic and `canonical` refuse to encode

@@ -2,6 +2,9 @@
 
     resolve → validate input → guards before → run → classify → guards after → stamp
 
+What is run is the skill's function or, as the call's mode says, one of its hooks; the way is the
+same for all.
+
 Each stage takes and returns one immutable record; the first stage that settles the outcome ends
 the pipeline. Nothing a skill, a guard or a plug-in does makes `execute` raise. Only what is not
 about the call passes through: `KeyboardInterrupt`, and cancellation of the caller itself.
@@ -10,7 +13,7 @@ about the call passes through: `KeyboardInterrupt`, and cancellation of the call
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,8 +24,8 @@ from pydantic_core import PydanticSerializationError
 from ..cluster import faults
 from ..cluster.memory import MIB, limited
 from ..cluster.settings import Settings
-from .attempt import Attempt, Ending
-from .call import Progress, SkillCall, SkillEvent
+from .attempt import Attempt, Ending, Returned
+from .call import Mode, Progress, SkillCall, SkillEvent
 from .classify import (
     effect_of,
     input_of,
@@ -30,18 +33,21 @@ from .classify import (
     outcome_of_error,
     outcome_of_invalid_input,
 )
+from .context import Charge, SkillContext
 from .contracts import (
     Effects,
     EffectState,
     ResourceContract,
     SideEffect,
     StructuredOutcome,
-    effects_of,
 )
 from .guards import DEFAULT_GUARDS, Guard
-from .redaction import Redact, redact_json, redactor, storable
+from .modes import Body, body_of, missing_hook, prior_output_of, value_json
+from .redaction import Redactor, redactor, secrets_in, storable
 from .registry import AnySkill, Registry
-from .skill import Charge, SkillContext
+
+PLANNER_PREFIX = "planner."
+"""What the names of planners begin with: skills whose output is a plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +57,11 @@ class _Execution:
     call: SkillCall
     registry: Registry
     guards: tuple[Guard, ...]
-    redact: Redact
+    redact: Redactor
     started: float
     skill: AnySkill | None = None
     input: BaseModel | None = None
+    prior: BaseModel | None = None
     effects: Effects = Effects.PURE
     limit_mb: int = 0
     outcome: StructuredOutcome | None = None
@@ -76,7 +83,8 @@ async def execute(
     While the skill's function runs, the process is under the memory limit of its contract.
     Closing the iterator, or cancelling its reader, cancels the skill and yields nothing more.
     """
-    record = _Execution(call, registry, tuple(guards), redactor(settings), time.monotonic())
+    redact = redactor(settings, kept=call.idempotency_key)
+    record = _Execution(call, registry, tuple(guards), redact, time.monotonic())
     record = _advance(record, partial(_resolve, settings=settings), _validate, _admit)
     if record.outcome is None and record.skill is not None:
         attempt = Attempt(record.skill.descriptor.resources.timeout_s)
@@ -116,14 +124,19 @@ def _resolve(record: _Execution, settings: Settings) -> _Execution:
     return replace(
         record,
         skill=skill,
-        effects=effects_of(skill.descriptor, record.call.params),
+        effects=record.call.effects(skill.descriptor),
         limit_mb=memory_limit_mb(skill.descriptor.resources, settings),
+        outcome=missing_hook(skill, record.call.mode),
     )
 
 
 def _validate(record: _Execution) -> _Execution:
+    skill = _skill(record)
     try:
-        return replace(record, input=input_of(_skill(record).input_model, record.call.params))
+        given = input_of(skill.input_model, record.call.params)
+        prior = prior_output_of(skill, record.call)
+        secrets = (*secrets_in(given), *secrets_in(prior))
+        return replace(record, input=given, prior=prior, redact=record.redact.knowing(secrets))
     except (ValidationError, PydanticSerializationError) as error:
         return replace(record, outcome=outcome_of_invalid_input(error))
 
@@ -160,14 +173,14 @@ def _context(
     )
 
 
-def _body(
-    skill: AnySkill, record: _Execution, context: SkillContext
-) -> Callable[[], Awaitable[Any]]:
+def _body(skill: AnySkill, record: _Execution, context: SkillContext) -> Body:
+    called = body_of(skill, record.call.mode, record.input, record.prior, context)
+
     async def body() -> Any:
         # Around nothing else: whoever classifies the error must have memory to do so.
         with limited(record.limit_mb * MIB or None):
             faults.point("skill.started")
-            value = await skill.function(record.input, context)
+            value = await called()
             faults.point("skill.finished")
         return value
 
@@ -186,8 +199,10 @@ def _settle(record: _Execution, ending: Ending, context: SkillContext) -> _Execu
 
 
 def _classify(record: _Execution, ending: Ending) -> _Execution:
-    outcome = outcome_of(_skill(record), record.effects, ending, record.limit_mb)
-    return replace(record, outcome=outcome)
+    to_output = partial(value_json, _skill(record), record.call.mode)
+    outcome = outcome_of(_skill(record), record.effects, ending, to_output, record.limit_mb)
+    value = ending.value if isinstance(ending, Returned) else None
+    return replace(record, outcome=outcome, redact=record.redact.knowing(secrets_in(value)))
 
 
 def _judge(record: _Execution, guard: Guard) -> _Execution:
@@ -200,8 +215,10 @@ def _outcome(record: _Execution) -> StructuredOutcome:
 
 
 def _stamp(record: _Execution) -> StructuredOutcome:
-    """What only the executor knows, and nothing that only the settings may know."""
+    """What only the executor knows, and nothing that only the skill and the settings may know."""
     outcome, redact = _outcome(record), record.redact
+    # A plan is executed as it is journaled: a mask in it would be sent where a password belongs.
+    redact_output = redact.known_in_json if _plans(record.call) else redact.json
     return outcome.model_copy(
         update={
             "skill": record.call.skill,
@@ -214,7 +231,11 @@ def _stamp(record: _Execution) -> StructuredOutcome:
                 for effect in record.side_effects
             ),
             "message": redact(outcome.message),
-            "output": redact_json(outcome.output, redact),
-            "details": redact_json(outcome.details, redact),
+            "output": redact_output(outcome.output),
+            "details": redact.json(outcome.details),
         }
     )
+
+
+def _plans(call: SkillCall) -> bool:
+    return call.mode is Mode.EXECUTE and call.skill.startswith(PLANNER_PREFIX)

@@ -21,6 +21,7 @@ from aos.api.demo.site import DemoSite
 from aos.cluster.postgres import Database, EmbeddedPostgres, migrate
 from aos.skills.contracts import AgentProfile, PlannerChoice
 from tests.support.anthropic_server import AnthropicServer
+from tests.support.effect_ledger import EffectLedger
 from tests.support.running import RunningAos, running_aos
 
 SERVICES = (Path(__file__).parent / "support" / "services", Path(__file__).parents[1] / "examples")
@@ -108,6 +109,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     """A `Database` with four connections on a fresh, migrated database."""
     async with Database(database_url, max_connections=4, application_name="test") as database:
         yield database
+
+
+@pytest.fixture
+def effect_ledger(tmp_path: Path) -> Iterator[EffectLedger]:
+    """The world outside, in a process of its own: for the skills `pay` and `pay_blindly`."""
+    with EffectLedger(tmp_path / "effects.jsonl") as ledger:
+        yield ledger
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from ...skills.contracts import AgentProfile, JsonValue, SkillDescriptor, effect
 from ..runs.events import Plan, PlannedStep
 from ..runs.references import referenced
 from ..runs.state import is_planning_step
+from ..runs.waiting import WAITS
 from .protocol import PlanProposal, ProposedStep
 
 Catalog = Mapping[str, SkillDescriptor]
@@ -25,8 +26,10 @@ class InvalidPlan(ValueError):
 
 
 def allowed(catalog: Catalog, profile: AgentProfile) -> dict[str, SkillDescriptor]:
-    """The part of the catalogue that an agent may use. Denial wins; planners are not offered."""
-    return {
+    """The part of the catalogue that an agent may use, and the waits, which are everybody's. Denial
+    wins; planners are not offered.
+    """
+    return WAITS | {
         name: descriptor
         for name, descriptor in catalog.items()
         if not name.startswith("planner.")
@@ -71,6 +74,8 @@ def _pin(step: ProposedStep, descriptor: SkillDescriptor, literal: bool) -> Plan
         on_error=step.on_error,
         retry=descriptor.retry,
         literal=literal,
+        reconciles=descriptor.reconciles,
+        compensates=descriptor.compensates,
     )
 
 
@@ -92,7 +97,7 @@ def _problems(
     if steps > profile.limits.max_steps:
         yield f"the plan goes over the limit of {profile.limits.max_steps} steps"
     for step in offered.steps:
-        if step.skill not in catalog:
+        if step.skill not in catalog and step.skill not in WAITS:
             yield f"step {step.id!r} names the unknown skill {step.skill!r}"
         elif step.skill not in usable:
             yield f"step {step.id!r} uses skill {step.skill!r}, which this agent may not use"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
+from ...skills.call import Mode
 from ...skills.contracts.values import JsonValue
 from .events import Event, PlannedStep, RunStatus
-
-Mode = Literal["execute", "reconcile", "compensate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class Dispatch:
     idempotency_key: str
     intent_first: bool
     plans: bool
-    mode: Mode = "execute"
+    mode: Mode = Mode.EXECUTE
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from ...skills.call import Mode
 from ...skills.contracts import InDoubtPolicy
-from .commands import Command, Dispatch, Finish, Mode, Park, Record, WaitUntil
+from .commands import Command, Dispatch, Finish, Park, Record, WaitUntil
 from .events import RunStatus, Source, StepReconciled, Verdict
 from .fold_effects import ASKED_AT_MOST
 from .state import Phase, RunState, Step
@@ -44,9 +45,9 @@ def _resolve(state: RunState, step: Step, now: datetime) -> Command:
     if step.retry_at is not None and step.retry_at > now and _goes_on(step):
         return Park(step.retry_at, "")
     if step.doubt.undoing:
-        return _hook(state, step, "compensate", step.doubt.undone + 1)
+        return _hook(state, step, Mode.COMPENSATE, step.doubt.undone + 1)
     if step.spec.reconciles and step.doubt.asked < ASKED_AT_MOST:
-        return _hook(state, step, "reconcile", step.doubt.asked + 1)
+        return _hook(state, step, Mode.RECONCILE, step.doubt.asked + 1)
     return _by_policy(state, step, now)
 
 
@@ -60,7 +61,7 @@ def _hook(state: RunState, step: Step, mode: Mode, attempt: int) -> Dispatch:
         step=step.spec,
         attempt=attempt,
         seed=state.step_seed(step.spec.id, attempt),
-        idempotency_key=f"{key}/undo" if mode == "compensate" else key,
+        idempotency_key=f"{key}/undo" if mode is Mode.COMPENSATE else key,
         intent_first=False,
         plans=False,
         mode=mode,

@@ -144,8 +144,11 @@ def _program_ended(state: RunState) -> Finish | None:
     if last is None:
         return None
     if last.error is not None:
+        # What went another way than is recorded is nobody's failure: a person has to look at it.
+        diverged = last.error.code == "ERR_PROGRAM_DIVERGED"
+        status = RunStatus.QUARANTINED if diverged else RunStatus.FAILED
         where = f" ({last.error.line})" if last.error.line else ""
-        return Finish(RunStatus.FAILED, last.error.code, f"{last.error.message}{where}")
+        return Finish(status, last.error.code, f"{last.error.message}{where}")
     if last.finished:
         return Finish(RunStatus.COMPLETED, "OK", "", last.answer, literal=True)
     return None

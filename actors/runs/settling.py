@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from ...skills.call import Mode
 from ...skills.contracts import Effects, SkillDescriptor, StructuredOutcome
 from .commands import Dispatch
 from .events import (
@@ -47,9 +48,9 @@ def settled_event(
 ) -> Event:
     """The event that a call's end is."""
     step_id = command.step.id
-    if command.mode == "reconcile":
+    if command.mode is Mode.RECONCILE:
         return _reconciled(step_id, outcome, large, now)
-    if command.mode == "compensate":
+    if command.mode is Mode.COMPENSATE:
         return StepCompensated(at=now, step_id=step_id, attempt=command.attempt, outcome=outcome)
     return StepSettled(
         at=now,

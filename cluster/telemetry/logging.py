@@ -1,18 +1,21 @@
 """Structured logs: one JSON object a line, carrying the ids that were bound where the work is done.
 
 Secrets have no way in: log calls take names and values of ours, never request bodies or settings.
+What the text of an exception may bring along all the same is masked where its shape is known.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import structlog
+
+from ..credentials import MASK, mask_credentials, names_credential
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -26,6 +29,7 @@ def configure(level: str, *, file: Path | None = None) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            without_credentials,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -45,3 +49,15 @@ def bound(**ids: object) -> Generator[None]:
     """Carry ids (run, agent, request) on every line logged inside, also by called code."""
     with structlog.contextvars.bound_contextvars(**ids):
         yield
+
+
+def without_credentials(
+    _logger: object, _method: str, line: MutableMapping[str, Any]
+) -> Mapping[str, Any]:
+    """The line with every credential in its texts masked; a structlog processor."""
+    return {
+        name: value if not isinstance(value, str)
+        else MASK if names_credential(name)
+        else mask_credentials(value)
+        for name, value in line.items()
+    }  # fmt: skip

@@ -8,7 +8,9 @@ from .descriptor import EffectRule, Effects, RetryPolicy, SkillDescriptor, effec
 from .failure import TAXONOMY, Category, FailureCode, Severity, failure_code
 from .outcome import EffectState, SideEffect, Status, StructuredOutcome, Usage
 from .profile import AgentProfile, Dedicated, InDoubtPolicy, PlannerChoice, RunLimits
+from .reconciliation import Reconciliation, Verdict
 from .resources import ResourceContract
+from .sensitive import Sensitive
 from .values import Contract, JsonObject, JsonValue
 
 __all__ = [
@@ -25,15 +27,18 @@ __all__ = [
     "JsonObject",
     "JsonValue",
     "PlannerChoice",
+    "Reconciliation",
     "ResourceContract",
     "RetryPolicy",
     "RunLimits",
+    "Sensitive",
     "Severity",
     "SideEffect",
     "SkillDescriptor",
     "Status",
     "StructuredOutcome",
     "Usage",
+    "Verdict",
     "effects_of",
     "failure_code",
 ]

@@ -31,6 +31,11 @@ class Effects(StrEnum):
         return self is Effects.UNSAFE
 
     @property
+    def writes(self) -> bool:
+        """Whether a call may change the world."""
+        return self in (Effects.IDEMPOTENT, Effects.UNSAFE)
+
+    @property
     def reads_nothing(self) -> bool:
         """Whether the outcome may travel with the next commit."""
         return self is Effects.PURE
@@ -59,7 +64,10 @@ class RetryPolicy(Contract):
 
 
 class SkillDescriptor(Contract):
-    """A versioned skill: what goes in, what comes out, what it may do and what it needs."""
+    """A versioned skill: what goes in, what comes out, what it may do and what it needs.
+
+    `reconciles`: it can be asked whether a lost effect happened. `compensates`: it can undo one.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_.]*$")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
@@ -72,8 +80,9 @@ class SkillDescriptor(Contract):
     resources: ResourceContract = ResourceContract()
     retry: RetryPolicy = RetryPolicy()
     failure_modes: tuple[str, ...] = ()
-    reconciles: bool = False
-    compensates: bool = False
+    # Left out while False: so a descriptor without hooks reads as it did before there were any.
+    reconciles: bool = Field(default=False, exclude_if=lambda has: not has)
+    compensates: bool = Field(default=False, exclude_if=lambda has: not has)
 
     @property
     def ref(self) -> str:

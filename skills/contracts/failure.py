@@ -84,9 +84,17 @@ TAXONOMY: dict[str, FailureCode] = {
         "ERR_SCHEMA_MISMATCH": "The skill returned another shape than it declares: fix the skill.",
         "ERR_SKILL_NOT_FOUND": "See which skills exist with `aos doctor`, or install it.",
         "ERR_SERIALIZATION_FAILED": "Return JSON values only.",
+        "ERR_PAYLOAD_TOO_LARGE": "Send less; details.max_bytes is the limit. Large data belongs in "
+                                 "a store of yours, and its address in the payload.",
+        "ERR_NO_RECONCILER": "The skill cannot say whether its effect happened: look at the target "
+                             "system, or give the skill an @….reconcile function.",
+        "ERR_NO_COMPENSATOR": "The skill cannot undo its effect: undo it by hand, or give the "
+                              "skill an @….compensate function.",
+        "ERR_CHILD_FAILED": "Look at the child run; details.run_id names it.",
+        "ERR_CHILD_CYCLE": "An agent may not start a run of an agent that waits for it: break the "
+                           "circle that details.path shows.",
         "ERR_RESPONSE_TOO_LARGE": "Ask for a smaller page, or raise max_bytes (10 MiB at most).",
         "ERR_CONTENT_TYPE": "This skill reads text; fetch another representation.",
-        "ERR_WAIT_TIMEOUT": "Wait longer (timeout_s), or handle that nobody answers.",
         "ERR_PROGRAM_FAILED": "Correct the program; the message names the line.",
         "ERR_PROGRAM_STUCK": "Correct the program: nothing it asked for can end its wait.",
         "ERR_NONDETERMINISTIC": "Use what the message names: its result is recorded with the run.",
@@ -117,26 +125,30 @@ TAXONOMY: dict[str, FailureCode] = {
         "ERR_RESOURCES_UNAVAILABLE": "Add a machine that has what details.missing names.",
         "ERR_INTERNAL": "A bug in the skill or in AOS; details.traceback is for its author.",
         "ERR_IN_DOUBT": "Look at the target system with the idempotency key, then decide by hand.",
-        "ERR_COMPENSATED": "Nothing: the effect was undone; run the step again if it is meant.",
-        "ERR_CHILD_FAILED": "Look at the child run that the message names.",
         "ERR_PROGRAM_DIVERGED": "Run it with the code that it began with, or use ctx.patched.",
         "ERR_POISON_RUN": "The run kills its agent's process: look at its last step.",
     }),
     **_rows(Category.POLICY, Blame.OPERATOR, _ERROR, False, {
         "ERR_PERMISSION_DENIED": "Add the permission to the agent's profile if it is meant.",
         "ERR_FORBIDDEN_SKILL": "Add the skill to the agent's profile if it is meant.",
-        "ERR_CANCELLED": "Nothing: somebody ended the run.",
-        "ERR_DECISION_DENIED": "Nothing: a person said no.",
-        "ERR_CHILD_DEPTH": "Let fewer runs start children of children.",
-        "ERR_CHILD_CYCLE": "Let no run start what one of its ancestors does.",
-        "ERR_EMERGENCY_STOP": "Lift the stop with `aos stop lift` when it is safe.",
         "ERR_LIMIT_EXCEEDED": "Raise the limit in the agent's profile, or split the goal.",
         "ERR_RUN_TIMEOUT": "Raise limits.run_timeout_s in the agent's profile.",
+        "ERR_CHILD_DEPTH": "Runs are nested too deeply: let one parent start more of them.",
+    }),
+    **_rows(Category.POLICY, Blame.CALLER, _WARN, False, {
+        "ERR_CANCELLED": "Somebody cancelled it; submit the run again if that was a mistake.",
+        "ERR_COMPENSATED": "What was done is undone; submit the run again to do it anew.",
+        "ERR_DECISION_DENIED": "A person said no; the decision in the journal says who and why.",
+        "ERR_SKIPPED": "It was left out, by decision or because what it needs is not there.",
+        "ERR_WAIT_TIMEOUT": "Nothing came in time: send it sooner, or give the wait longer.",
     }),
     **_rows(Category.SAFETY, Blame.CALLER, _CRITICAL, False, {
         "ERR_BLOCKED_ADDRESS": "Private addresses are not fetched; allow host:port in "
                                "AOS_PRIVATE_HOSTS_ALLOWED if it is meant.",
         "ERR_LLM_CONTENT_FILTER": "The provider refused the content.",
+    }),
+    **_rows(Category.SAFETY, Blame.OPERATOR, _CRITICAL, False, {
+        "ERR_EMERGENCY_STOP": "An operator stopped the work; nothing starts until it is released.",
     }),
     **_rows(Category.PLANNER, Blame.CALLER, _ERROR, False, {
         "ERR_PLANNER_NO_PLAN": "Word the goal so that a rule matches, or set ANTHROPIC_API_KEY.",

@@ -10,14 +10,15 @@ from .values import Contract
 
 
 class InDoubtPolicy(StrEnum):
-    """What happens to a run whose unsafe effect may or may not have happened, once the skill's own
-    reconciler, if it has one, cannot tell.
+    """What happens to a run whose unsafe effect may or may not have happened. Where the skill can
+    reconcile it is asked first, whatever the policy; this decides what stays unclear.
 
-    quarantine  the run becomes a dead letter
-    fail        the run fails
-    ask         the run waits for a person's decision
-    compensate  the skill undoes the effect, if it can, and the step counts as failed
-    retry       it is done again under the same key: an explicit word that twice is harmless
+    quarantine  the run ends, out of circulation, until a person has looked at it
+    fail        the run ends as failed; the effect is left as it is
+    ask         the run waits for a person's decision: it happened, it did not, or undo it
+    compensate  the skill's compensation runs, which is harmless if nothing had happened; the run
+                ends. A skill without one is treated as `quarantine`
+    retry       the call is made again, and may so happen twice: only for what can be lived with
     """
 
     QUARANTINE = "quarantine"

@@ -1,5 +1,5 @@
-"""A plug-in, as third parties write them: skills that need too much memory, and a planner whose
-plan is the goal.
+"""A plug-in, as third parties write them: skills that need too much memory, skills that pay, and a
+planner whose plan is the goal.
 """
 
 from __future__ import annotations
@@ -17,8 +17,15 @@ from contextlib import suppress
 from pydantic import BaseModel
 
 from aos.actors.planning.protocol import PlanProposal, PlanRequest
-from aos.skills.contracts import Effects, ResourceContract, RetryPolicy
-from aos.skills.skill import SkillContext, skill
+from aos.skills.contracts import Effects, EffectState, ResourceContract, RetryPolicy
+from aos.skills.skill import (
+    DidNotHappen,
+    Happened,
+    SkillContext,
+    SkillFailure,
+    Unclear,
+    skill,
+)
 
 BLOCK = 4 * 1024 * 1024
 
@@ -144,6 +151,96 @@ async def hoard(request: Hoard, context: SkillContext) -> Hoarded:
 async def hoard_unsafely(request: Hoard, context: SkillContext) -> Hoarded:
     """The same as a write that must not happen twice, in two seconds."""
     return await _hoard(request)
+
+
+class Payment(BaseModel):
+    """`ledger` is the URL of a `tests.support.effect_ledger`."""
+
+    ledger: str
+    amount: int = 1
+    timeout_s: float = 1.0
+
+
+class Receipt(BaseModel):
+    number: int
+    key: str
+
+
+class Failed(BaseModel):
+    """An answer that says no."""
+
+    status: int
+
+
+async def _ask(
+    method: str, payment: Payment, context: SkillContext, **request: object
+) -> dict[str, object] | Failed:
+    import httpx  # noqa: PLC0415 - agent processes load this module, too
+
+    try:
+        async with httpx.AsyncClient(timeout=payment.timeout_s, trust_env=False) as client:
+            url = f"{payment.ledger}/effects"
+            answer = await client.request(method, url, **request)  # pyright: ignore
+    except httpx.ConnectError as error:
+        raise SkillFailure("ERR_CONNECTION_REFUSED", str(error), effect=EffectState.NONE) from error
+    except httpx.TimeoutException as error:
+        raise SkillFailure("ERR_TIMEOUT", f"no answer in {payment.timeout_s:g} s") from error
+    except httpx.HTTPError as error:
+        raise SkillFailure("ERR_CONNECTION_LOST", str(error)) from error
+    return answer.json() if answer.status_code == 200 else Failed(status=answer.status_code)
+
+
+@skill(
+    version="1.0.0",
+    effects=Effects.UNSAFE,
+    permissions=("network:outbound",),
+    resources=ResourceContract(cpus=0.1, timeout_s=15),
+)
+async def pay(payment: Payment, context: SkillContext) -> Receipt:
+    """Pay once, and say so in the ledger of the world outside."""
+    headers = {
+        "Idempotency-Key": context.idempotency_key,
+        "X-Run": context.run_id,
+        "X-Step": context.step_id,
+        "X-Attempt": str(context.attempt),
+    }
+    body = {"amount": payment.amount}
+    found = await _ask("POST", payment, context, headers=headers, json=body)
+    if isinstance(found, Failed):
+        raise SkillFailure("ERR_HTTP_503", effect=EffectState.NONE)
+    context.side_effect("payment", context.idempotency_key, reversible=True)
+    return Receipt.model_validate(found)
+
+
+@pay.reconcile
+async def find_payment(
+    payment: Payment, context: SkillContext
+) -> Happened[Receipt] | DidNotHappen | Unclear:
+    """Look for the payment by its key."""
+    found = await _ask("GET", payment, context, params={"key": context.idempotency_key})
+    if isinstance(found, Failed):
+        if found.status == 404:
+            return DidNotHappen()
+        return Unclear(f"the ledger answered {found.status}")
+    return Happened(Receipt.model_validate(found))
+
+
+@pay.compensate
+async def refund(payment: Payment, receipt: Receipt | None, context: SkillContext) -> None:
+    """Take the payment back, if there is one."""
+    found = await _ask("DELETE", payment, context, params={"key": context.idempotency_key})
+    if isinstance(found, Failed):
+        raise SkillFailure("ERR_HTTP_503", effect=EffectState.NONE)
+
+
+pay_blindly = skill(
+    name="pay_blindly",
+    version="1.0.0",
+    effects=Effects.UNSAFE,
+    permissions=("network:outbound",),
+    resources=ResourceContract(cpus=0.1, timeout_s=15),
+)(pay.function)
+"""The same without any way to look or to undo."""
 
 
 @skill(name="planner.literal", version="1.0.0", effects=Effects.PURE)

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from tests.support.runs import RUN, History, ok, permanent, step
 from tests.support.strategies import json_values
 
@@ -15,6 +16,7 @@ from aos.actors.runs.references import UnresolvedReference
 from aos.actors.runs.values import WHOLE, restore, shrink
 from aos.cluster.canonical import bytes_hash, canonical
 from aos.skills.contracts import JsonValue, StructuredOutcome
+from aos.skills.guards import MAX_OUTPUT_BYTES
 
 THRESHOLD = 40
 LONG = "long " * 20
@@ -145,3 +147,16 @@ async def test_an_answer_that_refers_to_what_is_not_there_is_refused() -> None:
     for template in ("{{a.m}}", "{{nobody}}"):
         with pytest.raises(UnresolvedReference):
             await Outputs(Blobs().load).answer(run.state, template)
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.79, False), (0.81, True)])
+def test_an_output_near_its_limit_is_spoken_of(share: float, said: bool) -> None:
+    async def no_blob(run_id: UUID, digest: str) -> JsonValue:
+        raise AssertionError
+
+    text = "x" * int(MAX_OUTPUT_BYTES * share)
+    with capture_logs() as lines:
+        Outputs(no_blob).pack(StructuredOutcome.success({"body": text}, skill="fetch"), 65_536)
+    assert [(line["event"], line["skill"]) for line in lines] == [
+        ("output near its limit", "fetch")
+    ] * said
