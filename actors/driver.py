@@ -132,7 +132,7 @@ class RunDriver:
         moved = [await self._perform(command) for command in commands]
         starts = [command for command in commands if isinstance(command, Dispatch)]
         if starts and not self.draining:
-            moved.append(await self._dispatching.start(starts))
+            moved.append(await self._start(starts))
         if any(moved) or self._is_over():
             return
         if (wait := self._dispatching.held_up) is not None and not self.is_calling:
@@ -140,6 +140,15 @@ class RunDriver:
             return
         times = [command.instant for command in commands if isinstance(command, WaitUntil)]
         await self._listen(times[0] if times else None)
+
+    async def _start(self, starts: list[Dispatch]) -> bool:
+        if self.state.turns:
+            # A program whose code has changed is found out before anything is done in its name.
+            ended = await self._program.resume(self.state, self._env.clock.now())
+            if ended is not None:
+                self._run.add(ended)
+                return True
+        return await self._dispatching.start(starts)
 
     async def _perform(self, command: Command) -> bool:
         """Whether the machine is to be asked again at once."""

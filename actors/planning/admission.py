@@ -11,7 +11,7 @@ from ...skills.contracts import AgentProfile, JsonValue, SkillDescriptor, effect
 from ..runs.events import Plan, PlannedStep
 from ..runs.references import referenced
 from ..runs.state import is_planning_step
-from ..runs.waiting import WAITS
+from ..runs.waiting import CHILD, WAITS
 from .protocol import PlanProposal, ProposedStep
 
 Catalog = Mapping[str, SkillDescriptor]
@@ -26,16 +26,22 @@ class InvalidPlan(ValueError):
 
 
 def allowed(catalog: Catalog, profile: AgentProfile) -> dict[str, SkillDescriptor]:
-    """The part of the catalogue that an agent may use, and the waits, which are everybody's. Denial
-    wins; planners are not offered.
+    """The part of the catalogue that an agent may use, and what it may wait for. Denial wins;
+    planners are not offered; waiting is everybody's, starting other runs only who may.
     """
-    return WAITS | {
+    skills = {
         name: descriptor
         for name, descriptor in catalog.items()
         if not name.startswith("planner.")
         and name not in profile.denied_skills
         and (profile.skills is None or name in profile.skills)
         and set(descriptor.permissions) <= set(profile.permissions)
+    }
+    return skills | {
+        name: descriptor
+        for name, descriptor in WAITS.items()
+        if name not in profile.denied_skills
+        and (name != CHILD or profile.skills is None or name in profile.skills)
     }
 
 

@@ -51,19 +51,38 @@ class ProgramRun:
         self._execution: Execution | None = None
 
     async def advance(self, state: RunState, now: datetime) -> tuple[list[Event], dict[str, bytes]]:
-        """One more turn: events, and large values that they refer to. Raises `ProgramHangs`, which ends the process: the thread that
-        computes cannot be ended otherwise.
+        """One more turn: events, and large values that they refer to. Raises `ProgramHangs`, which
+        ends the process: the thread that computes cannot be ended otherwise.
         """
+        if (refused := await self.resume(state, now)) is not None:
+            return [refused], {}
         try:
             async with asyncio.timeout(TURN_SECONDS):
                 advanced = await self._advance(state, now)
         except TimeoutError:
             raise ProgramHangs(f"run {state.run_id}: {TURN_SECONDS:g} s and no end") from None
-        except ProgramDiverged as error:
-            return [self._failed(now, DIVERGED, error.detail, error)], {}
-        except (InvalidProgram, NondeterministicProgram, ProgramGone) as error:
-            return [self._failed(now, "ERR_PROGRAM_FAILED", error.detail, error)], {}
+        except NondeterministicProgram as error:
+            return [self._failed(now, "ERR_NONDETERMINISTIC", error.detail, error)], {}
         return self._events(state, advanced, now)
+
+    async def resume(self, state: RunState, now: datetime) -> Event | None:
+        """Execute the program up to where it stood, if that has not been done. The end of the run
+        if it does not do what is recorded: then nothing more is done in its name.
+        """
+        if self._execution is not None:
+            return None
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                self._execution = await self._begin(state)
+        except TimeoutError:
+            raise ProgramHangs(f"run {state.run_id}: {TURN_SECONDS:g} s and no end") from None
+        except ProgramDiverged as error:
+            return self._failed(now, DIVERGED, error.detail, error)
+        except NondeterministicProgram as error:
+            return self._failed(now, "ERR_NONDETERMINISTIC", error.detail, error)
+        except (InvalidProgram, ProgramGone) as error:
+            return self._failed(now, "ERR_PROGRAM_FAILED", error.detail, error)
+        return None
 
     async def answer(self, state: RunState) -> JsonValue:
         """What the program returned."""
@@ -78,13 +97,12 @@ class ProgramRun:
             self._execution = None
 
     async def _advance(self, state: RunState, now: datetime) -> Advanced:
-        if self._execution is None:
-            self._execution = await self._begin(state)
+        execution = self._execution or await self._begin(state)
         deliveries = await self._deliveries(state, state.news)
-        return await asyncio.to_thread(self._execution.advance, deliveries, now)
+        return await asyncio.to_thread(execution.advance, deliveries, now)
 
     async def _begin(self, state: RunState) -> Execution:
-        origin, program = state.origin, state.origin.program
+        program = state.origin.program
         source = program and await self._env.programs.source(self._env.tenant, program)
         if program is None or source is None:
             raise ProgramGone(f"run {state.run_id} began with {program}")

@@ -163,6 +163,15 @@ class World:
         for _ in range(200):
             await asyncio.sleep(0)
 
+    @property
+    def waiting(self) -> list[str]:
+        """The steps that are under way and unanswered."""
+        return list(self._waiting)
+
+    async def breathe(self) -> None:
+        """Let other threads get somewhere: a program runs in one."""
+        await asyncio.sleep(0.001)
+
     async def later(self, seconds: float) -> None:
         """Let time pass, and everything happen that comes of it."""
         await self.clock.advance(seconds)

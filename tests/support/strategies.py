@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from hypothesis import strategies as st
 
 from aos.actors.runs.events import (
+    Action,
+    CancelRequested,
+    ChildEnded,
+    ChildSpawned,
+    DecisionMade,
+    Derivation,
+    Derived,
     Event,
+    IntentWithdrawn,
+    MessageIgnored,
     OnError,
+    Parent,
     Plan,
     PlannedStep,
+    ProgramAdvanced,
+    ProgramError,
+    ProgramRef,
+    RunContinued,
     RunFinished,
+    RunParked,
+    RunPaused,
     RunResumed,
     RunStarted,
     RunStatus,
     RunSubmitted,
+    RunWoken,
+    SignalReceived,
+    Source,
+    StepClosed,
+    StepCompensated,
     StepIntended,
+    StepReconciled,
+    StepRepaired,
     StepSettled,
+    Verdict,
+    WaitBegan,
 )
 from aos.cluster.errors import Blame
 from aos.skills.contracts import (
@@ -121,6 +147,9 @@ planned_steps = st.builds(
     on_error=st.sampled_from(OnError),
     retry=retry_policies,
     literal=st.booleans(),
+    reconciles=st.booleans(),
+    compensates=st.booleans(),
+    line=st.text(),
 )
 plans = st.builds(
     Plan,
@@ -129,6 +158,15 @@ plans = st.builds(
     memo=json_values,
     literal=st.booleans(),
 )
+programs = st.builds(ProgramRef, name=st.text(), hash=digests, entry=st.text())
+parents = st.builds(
+    Parent, run_id=st.text(), step_id=step_ids, root_run_id=st.text(),
+    lineage=st.lists(st.text(), max_size=2).map(tuple),
+)  # fmt: skip
+derivations = st.builds(
+    Derived, how=st.sampled_from(Derivation), run_id=st.text(), seq=counts, step_id=st.text(),
+    by=st.text(), reason=st.text(),
+)  # fmt: skip
 large_fields = st.dictionaries(st.text(), digests, max_size=2)
 
 events_by_kind: dict[str, st.SearchStrategy[Event]] = {
@@ -143,6 +181,10 @@ events_by_kind: dict[str, st.SearchStrategy[Event]] = {
         seed=safe_integers,
         trace_id=st.text(),
         code_version=st.text(),
+        program=st.none() | programs,
+        parent=st.none() | parents,
+        derived=st.none() | derivations,
+        overrides=st.dictionaries(step_ids, json_objects, max_size=2),
     ),
     "run_started": st.builds(RunStarted, at=instants, epoch=counts),
     "run_resumed": st.builds(RunResumed, at=instants, epoch=counts),
@@ -175,4 +217,60 @@ events_by_kind: dict[str, st.SearchStrategy[Event]] = {
         large=large_fields,
     ),
 }
+_heard: dict[str, Any] = {"at": instants, "number": st.integers(1, 10**6), "by": st.text()}
+events_by_kind |= {
+    "run_parked": st.builds(
+        RunParked, at=instants, until=st.none() | instants, reason=st.text(), timed=st.booleans()
+    ),
+    "run_woken": st.builds(RunWoken, at=instants, epoch=counts),
+    "step_reconciled": st.builds(
+        StepReconciled, at=instants, step_id=step_ids, verdict=st.sampled_from(Verdict),
+        source=st.sampled_from(Source), output=json_values, large=large_fields, by=st.text(),
+        reason=st.text(), number=counts,
+    ),
+    "step_compensated": st.builds(
+        StepCompensated, at=instants, step_id=step_ids, attempt=st.integers(1, 9), outcome=outcomes
+    ),
+    "intent_withdrawn": st.builds(
+        IntentWithdrawn, at=instants, step_id=step_ids, reason=st.text()
+    ),
+    "wait_began": st.builds(
+        WaitBegan, at=instants, step_id=step_ids, until=st.none() | instants,
+        signal=st.none() | st.text(), child_run_id=st.none() | st.text(),
+        question=st.none() | st.text(),
+    ),
+    "child_spawned": st.builds(
+        ChildSpawned, at=instants, step_id=step_ids, child_run_id=st.text()
+    ),
+    "step_closed": st.builds(StepClosed, at=instants, step_id=step_ids, outcome=outcomes),
+    "program_advanced": st.builds(
+        ProgramAdvanced, at=instants, requests=st.lists(planned_steps, max_size=2).map(tuple),
+        abandoned=st.lists(step_ids, max_size=2).map(tuple),
+        patches=st.lists(st.text(), max_size=2).map(tuple), finished=st.booleans(),
+        answer=json_values, large=large_fields,
+        error=st.none() | st.builds(ProgramError, code=st.text(), message=st.text()),
+    ),
+    "signal_received": st.builds(
+        SignalReceived, **_heard, name=st.text(), payload=json_values, large=large_fields
+    ),
+    "decision_made": st.builds(
+        DecisionMade, **_heard, step_id=step_ids, approved=st.booleans(), value=json_values,
+        large=large_fields, comment=st.text(),
+    ),
+    "child_ended": st.builds(
+        ChildEnded, **_heard, step_id=step_ids, child_run_id=st.text(),
+        status=st.sampled_from(RunStatus), code=st.text(), message=st.text(), answer=json_values,
+        large=large_fields,
+    ),
+    "cancel_requested": st.builds(CancelRequested, **_heard, reason=st.text()),
+    "run_paused": st.builds(RunPaused, **_heard, reason=st.text()),
+    "run_continued": st.builds(RunContinued, **_heard),
+    "step_repaired": st.builds(
+        StepRepaired, **_heard, step_id=step_ids, action=st.sampled_from(Action),
+        output=json_values, large=large_fields, reason=st.text(),
+    ),
+    "message_ignored": st.builds(
+        MessageIgnored, **_heard, about=st.text(), reason=st.text()
+    ),
+}  # fmt: skip
 events = st.one_of(*events_by_kind.values())

@@ -10,6 +10,7 @@ from tests.support.driving import World, planning
 from tests.support.runs import RUN, TIMEOUT_S, ok, permanent, transient
 
 from aos.actors.runs.events import RunStatus, StepSettled
+from aos.actors.runs.waiting import WAITS
 from aos.cluster.postgres import DatabaseUnavailable
 from aos.skills.contracts import Effects, StructuredOutcome, Usage
 
@@ -126,8 +127,9 @@ async def test_the_planner_is_asked_with_what_may_be_used_and_what_was_seen() ->
     assert [each["name"] for each in one["skills"]] == [
         "think",
         "look",
-        "send",
-    ]  # pay: no permission
+        "send",  # pay: no permission
+        *WAITS,
+    ]
     assert (two["round"], two["memos"], one["max_steps"], two["max_steps"]) == (2, [{"m": 1}], 9, 7)
     assert [
         (seen["step_id"], seen["round"], seen["ok"], seen["code"], seen["output"])
