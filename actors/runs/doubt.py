@@ -71,7 +71,7 @@ def _hook(state: RunState, step: Step, mode: Mode, attempt: int) -> Dispatch:
 def _by_policy(state: RunState, step: Step, now: datetime) -> Command:
     policy = state.origin.profile.on_in_doubt
     tried = step.doubt.undone >= ASKED_AT_MOST
-    if policy is InDoubtPolicy.RETRY:
+    if policy is InDoubtPolicy.RETRY and step.attempts < step.spec.retry.max_attempts:
         return Record(_verdict(step, Verdict.RETRY, now))
     if policy is InDoubtPolicy.COMPENSATE and step.spec.compensates and not tried:
         return Record(_verdict(step, Verdict.COMPENSATE, now))

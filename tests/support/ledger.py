@@ -13,6 +13,7 @@ from aos.actors.runs.events import (
     PlannedStep,
     RunResumed,
     StepIntended,
+    StepReconciled,
     StepSettled,
 )
 from aos.actors.runs.state import PLANNER_RETRY
@@ -52,6 +53,10 @@ class Ledger:
                 self.intended.clear()
             case StepIntended(step_id=step_id):
                 self.intended.add(step_id)
+            case StepReconciled(step_id=step_id):
+                self.crashes = 0
+                self.doubtful.discard(step_id)
+                self.over.discard(step_id)
             case StepSettled():
                 self.crashes = 0
                 self._settle(event)
@@ -83,6 +88,13 @@ class Ledger:
         elif spec is None or spec.on_error is OnError.ABORT:
             self.fatal[step_id] = outcome.code
         self.over.add(step_id)
+
+    def may_repeat(self) -> bool:
+        """Whether attempts are left of any step that is in doubt."""
+        return any(
+            self.settled.get(step_id, 0) < self.specs[step_id].retry.max_attempts
+            for step_id in self.doubtful
+        )
 
     def lost(self) -> set[str]:
         """The steps of the last plan that failed, or will never run because of one that did."""

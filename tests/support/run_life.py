@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from aos.actors.runs.events import (
@@ -16,14 +16,26 @@ from aos.actors.runs.events import (
     Plan,
     PlannedStep,
     RunFinished,
+    RunParked,
     RunResumed,
     RunStarted,
     RunStatus,
+    RunWoken,
     StepIntended,
+    StepReconciled,
     StepSettled,
+    Verdict,
 )
 from aos.actors.runs.fold import apply, fold
-from aos.actors.runs.machine import POISON_AFTER, Dispatch, Finish, WaitUntil, decide
+from aos.actors.runs.machine import (
+    POISON_AFTER,
+    Dispatch,
+    Finish,
+    Park,
+    Record,
+    WaitUntil,
+    decide,
+)
 from aos.actors.runs.state import dispatched
 from aos.skills.contracts import Effects, EffectState, InDoubtPolicy, RetryPolicy
 
@@ -108,6 +120,23 @@ class RunLife:
                 case WaitUntil(instant):
                     assert instant > self.now
                     self.wake_at = instant
+                case Park(until, reason, timed):
+                    assert not self.flying
+                    assert until is not None, "nobody is there who could say something"
+                    assert until > self.now
+                    self.park(until, reason, timed)
+                case Record(StepReconciled(verdict=Verdict.RETRY) as event):
+                    assert self.state.origin.profile.on_in_doubt is InDoubtPolicy.RETRY
+                    self.record(event)
+                case _:
+                    raise AssertionError(f"{command} has no place in such a run")
+
+    def park(self, until: datetime, reason: str, timed: bool) -> None:
+        """The run holds no process until its time comes."""
+        self.record(RunParked(at=self.now, until=until, reason=reason, timed=timed))
+        self.commit()
+        self.now = self.wake_at = until
+        self.take_up()
 
     def dispatch(self, command: Dispatch) -> None:
         """Begin a call, its intent on disk where that is needed."""
@@ -155,7 +184,10 @@ class RunLife:
         """An activation finds the run as it is on disk."""
         self.epoch += 1
         self.state, self.buffer, self.flying = fold(RUN, self.journal), [], {}
-        if self.state.epoch == 0:
+        if self.state.parked is not None:
+            self.record(RunWoken(at=self.now, epoch=self.epoch))
+            self.commit()
+        elif self.state.epoch == 0:
             self.record(RunStarted(at=self.now, epoch=self.epoch))
         else:
             self.record(RunResumed(at=self.now, epoch=self.epoch))
@@ -227,7 +259,8 @@ class RunLife:
         if self.flying:
             return set()
         if ledger.doubtful:
-            return {doubt}
+            again = origin.profile.on_in_doubt is InDoubtPolicy.RETRY
+            return set() if again and ledger.may_repeat() else {doubt}
         if ledger.fatal:
             return {(RunStatus.FAILED, code) for code in ledger.fatal.values()}
         if not ledger.round_over:
