@@ -49,7 +49,8 @@ WHERE run_id = ANY ($1::uuid[]) AND epoch = $2 GROUP BY run_id;
 INSERT INTO runs (run_id, tenant_id, agent_id, root_run_id, goal, planner, priority, trace_id,
                   code_version, last_seq, parent_run_id, parent_step_id, derived_from, derived_how,
                   program)
-VALUES ($1, $2, $3, coalesce($9, $1), $4, $5, $6, $7, $8, $10, $11, $12, $13, $14, $15)
+VALUES ($1::uuid, $2, $3, coalesce($9::uuid, $1::uuid), $4, $5, $6, $7, $8, $10, $11, $12, $13,
+        $14, $15)
 ON CONFLICT DO NOTHING RETURNING run_id;
 
 -- submit_events
