@@ -257,7 +257,7 @@ class AgentSupervisor(TeamCalls):
         if host.dedicated:
             host.ref.kill()
         else:
-            host.give_back(about["rss"])
+            self._managers.give_back(host, agent.activation.tenant, about["rss"])
 
     async def _forever(self, step: Callable[[], Awaitable[None]], interval: float) -> None:
         """A reconciling loop: an outage or a bug in one round does not end it."""
