@@ -20,7 +20,8 @@ from ..tree import HOSTS, actor_name
 
 MANAGERS = f"{actor_name(HOSTS)}:"
 
-_TAKE_SECONDS = 60.0
+TAKE_SECONDS = 55.0
+"""Less than a start may take: who waits for a process has not failed."""
 _ANSWER_SECONDS = 5.0
 _SETTLE_SECONDS = 0.3
 """A host is used because something happens: that comes first, holding the next one after it."""
@@ -102,8 +103,9 @@ class Managers:
     async def take(self, tenant: str, dedicated: ActorOptions | None = None) -> Host:
         """A process for an agent of a tenant: one that served the tenant before, the one that is
         held, or what the machines give, one after the other: where none can be had, another may
-        have one. Raises `NoHosts`.
+        have one. Raises `NoHosts`; `NoCapacity` if others come first.
         """
+        busy = False
         if dedicated is None and (host := await self._at_hand(tenant)) is not None:
             return host
         for attempt in range(2):
@@ -111,9 +113,15 @@ class Managers:
                 await self.refresh()
             for manager in self._in_turn():
                 try:
-                    return await self._take_from(manager, tenant, dedicated)
+                    host = await self._take_from(manager, tenant, dedicated)
                 except EngineError as error:  # it, its machine, or the process it just made
                     self._lost(manager, error)
+                    continue
+                if host is not None:
+                    return host
+                busy = True
+            if busy:
+                raise NoCapacity("waits for a process; others are being made first")
         raise NoHosts("no machine gave a process")
 
     def give_back(self, host: Host, tenant: str, rss_bytes: int) -> None:
@@ -194,15 +202,15 @@ class Managers:
 
     async def _take_from(
         self, manager: ActorRef, tenant: str, dedicated: ActorOptions | None
-    ) -> Host:
+    ) -> Host | None:
         if dedicated is None:
-            about = await manager.call("take", tenant, timeout=_TAKE_SECONDS)
+            about = await manager.call("take", tenant, timeout=TAKE_SECONDS)
         else:
             try:
-                about = await manager.call("make_dedicated", dedicated, timeout=_TAKE_SECONDS)
+                about = await manager.call("make_dedicated", dedicated, timeout=TAKE_SECONDS)
             except ActorSilent:  # Ray has not placed it: what it needs is there, and in use
                 raise NoCapacity(f"waits for {dedicated.wanted()}, which is in use") from None
-        return self._host(about, manager)
+        return None if about is None else self._host(about, manager)
 
     async def _taken_from(self, manager: ActorRef) -> list[Host]:
         try:

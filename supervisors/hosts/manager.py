@@ -17,8 +17,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from ...actors.worker import PREPARE
-from ...cluster.engine import ActorOptions, TaskOptions, find, own_node, spawn, stream
+from ...cluster.engine import ActorOptions, find, own_node, spawn
 from ...cluster.exits import Exit, ExitReason
 from ...cluster.ids import new_id
 from ...cluster.postgres import Database, dsn_of
@@ -44,16 +43,17 @@ from .pool import (
 from .process import HostProcess, limits_of
 from .store import HostStore, Lease
 from .vouching import Voucher
+from .workers import fill_workers
 
 _AGENT_ACTOR = "aos.actors.agent:AgentActor"
-_PREPARE_SECONDS = 50.0
+_QUEUE_SECONDS = 10.0
+_PREPARE_SECONDS = 40.0
+"""Together less than the callers' patience, `access.TAKE_SECONDS`."""
 _PLACE_SECONDS = 20.0
 """For a process with resources of its own: what is not placed by then waits for others to end."""
 _REFILL_PAUSE = 1.0
 _SETTLE_SECONDS = 0.5
 """A host is taken because something happens: that comes first, making new processes after it."""
-_HARDLY_ANY_CPU = 0.001
-_HOLD_SECONDS = "0.3"
 _REMEMBERED = 200
 
 log = logger(__name__)
@@ -94,13 +94,12 @@ class HostManager:
         """Whether this process serves."""
         return {"pid": os.getpid(), "serving": bool(self._tasks)}
 
-    async def take(self, tenant: str) -> dict[str, Any]:
-        """A host for an agent of a tenant: a free one, else a new one."""
-        name = choose(self._pool, tenant)
-        if name is None:
-            async with self._making:  # many at once would starve each other, and those at work
-                name = choose(self._pool, tenant) or await self._make()
-        return self._took(name, tenant)
+    async def take(self, tenant: str) -> dict[str, Any] | None:
+        """A host for an agent of a tenant: a free one, else a new one. None: so many are being made
+        that the caller would have given up before its turn, and nobody would own what it gets.
+        """
+        name = choose(self._pool, tenant) or await self._made_for(tenant)
+        return None if name is None else self._took(name, tenant)
 
     async def take_used(self, tenant: str) -> dict[str, Any] | None:
         """A free host that served this tenant before, if there is one."""
@@ -180,6 +179,17 @@ class HostManager:
         for task in self._tasks:
             task.cancel()
 
+    async def _made_for(self, tenant: str) -> str | None:
+        try:
+            async with asyncio.timeout(_QUEUE_SECONDS):
+                await self._making.acquire()  # many at once starve each other, and those at work
+        except TimeoutError:
+            return None
+        try:
+            return choose(self._pool, tenant) or await self._make()
+        finally:
+            self._making.release()
+
     def _took(self, name: str, tenant: str) -> dict[str, Any]:
         self._pool = took(self._pool, name, tenant)
         self._changed.set()
@@ -222,7 +232,7 @@ class HostManager:
                 while shortfall(self._pool, self._limits):
                     async with self._making:
                         await self._make()
-                await self._fill_workers()
+                await fill_workers(self._settings.skill_spare_workers)
             except Exception as error:  # a bug or an outage in one round does not end the loop
                 log.error("cannot make processes", error=repr(error))
                 await asyncio.sleep(_REFILL_PAUSE)
@@ -231,15 +241,6 @@ class HostManager:
             await self._changed.wait()
             self._ready = False
             await asyncio.sleep(_SETTLE_SECONDS)
-
-    async def _fill_workers(self) -> None:
-        async def one() -> None:
-            options = TaskOptions(name="prepare", cpus=_HARDLY_ANY_CPU)
-            async for _ in stream(PREPARE, _HOLD_SECONDS, options):
-                pass
-
-        spare = range(self._settings.skill_spare_workers)
-        await asyncio.gather(*(one() for _ in spare), return_exceptions=True)
 
     def _leases(self) -> list[Lease]:
         members = self._pool.members
