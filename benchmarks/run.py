@@ -1,8 +1,9 @@
 """Measures the running system: start, stop, a warm run, a crash. `make bench`.
 
-Prints a table and writes `benchmarks/out/figures.json`, a flat map from name to value. The system
-is the real one in a home of its own; the web site that its agents fetch is the outside observer
-that says when a step began.
+Prints a table and writes `benchmarks/out/figures.json`, a flat map from name to value, after each
+part. `python benchmarks/run.py healing activation` takes these parts only. The system is the real
+one in a home of its own; the web site that its agents fetch is the outside observer that says when
+a step began.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
+from typing import cast
 
 import psutil
 
@@ -27,7 +31,6 @@ from supervision import (
     measure_idle,
     measure_many,
     percentile,
-    report,
 )
 from tests.support.running import RunningAos, eventually, kill, own_home, running_aos
 
@@ -50,31 +53,86 @@ TARGETS: dict[str, float] = {
 }
 
 
-def main() -> None:
+def main(chosen: list[str]) -> int:
+    if unknown := sorted(set(chosen) - PARTS.keys()):
+        print(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+        return 2
     figures: dict[str, float] = {}
-    figures |= measure_up_down(repetitions=3)
-    with DemoSite(slow_seconds=0.4) as site, running_aos(site, AOS_LOG_LEVEL="debug") as aos:
-        figures |= measure_runs(aos.client, site, repetitions=100)
-        figures |= report(lambda: measure_kills(aos, repetitions=40))
-        # More within a minute would be slowed down by backoff, and end in the root's giving up.
-        figures |= report(lambda: measure_healing(aos, repetitions=3))
-    given = {"AOS_AGENT_IDLE_SECONDS": "1", "AOS_LOG_LEVEL": "debug"}
-    with DemoSite() as site, running_aos(site, **given) as aos:
-        figures |= report(lambda: measure_activation(aos, repetitions=100))
-    given = {"AOS_AGENT_IDLE_SECONDS": "3600", "AOS_AGENT_MAX_HOSTS": "200"}
-    with DemoSite() as site, running_aos(site, **given) as aos:
-        figures |= report(lambda: measure_many(aos, agents=100))
-        figures |= report(lambda: measure_idle(aos))
-        figures |= report(lambda: measure_many(aos, agents=150))
+    failed: list[str] = []
+    for name in chosen or PARTS:
+        began = time.monotonic()
+        print(f"{name} …")
+        try:
+            for found in PARTS[name]():
+                figures |= found
+                keep(found)
+        except Exception:  # the other parts are worth having
+            traceback.print_exc()
+            failed.append(name)
+        print(f"{name}: {time.monotonic() - began:.0f} s")
+    table(figures)
+    if failed:
+        print(f"\nFAILED: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def keep(found: dict[str, float]) -> None:
+    """Print figures, and write them beside those that are known."""
+    for name, value in found.items():
+        print(f"  {name} {value:.2f}")
     OUT.parent.mkdir(exist_ok=True)
     known = json.loads(OUT.read_text()) if OUT.exists() else {}
-    OUT.write_text(json.dumps(known | figures, indent=2, sort_keys=True) + "\n")
+    OUT.write_text(json.dumps(known | found, indent=2, sort_keys=True) + "\n")
+
+
+def table(figures: dict[str, float]) -> None:
     print(f"\n{'figure':28} {'value':>10} {'target':>8}")
     for name, value in sorted(figures.items()):
         target = TARGETS.get(name)
         verdict = "" if target is None else ("ok" if value <= target else "MISSED")
         print(f"{name:28} {value:10.2f} {'' if target is None else f'≤ {target:g}':>8} {verdict}")
     print(f"\nwritten to {OUT}")
+
+
+Figures = Iterator[dict[str, float]]
+
+
+def up_down() -> Figures:
+    yield measure_up_down(repetitions=3)
+
+
+def runs() -> Figures:
+    with DemoSite() as site, running_aos(site, AOS_LOG_LEVEL="debug") as aos:
+        yield measure_runs(aos.client, site, repetitions=100)
+
+
+def kills() -> Figures:
+    with DemoSite(slow_seconds=0.4) as site, running_aos(site, AOS_LOG_LEVEL="debug") as aos:
+        yield measure_kills(aos, repetitions=60)
+
+
+def healing() -> Figures:
+    with DemoSite() as site, running_aos(site) as aos:
+        yield measure_healing(aos, repetitions=30)
+
+
+def activation() -> Figures:
+    given = {"AOS_AGENT_IDLE_SECONDS": "1", "AOS_LOG_LEVEL": "debug"}
+    with DemoSite() as site, running_aos(site, **given) as aos:
+        yield measure_activation(aos, repetitions=100)
+
+
+def many() -> Figures:
+    given = {"AOS_AGENT_IDLE_SECONDS": "3600", "AOS_AGENT_MAX_HOSTS": "200"}
+    with DemoSite() as site, running_aos(site, **given) as aos:
+        yield measure_many(aos, agents=100)
+        yield measure_idle(aos)
+        yield measure_many(aos, agents=150)
+
+
+PARTS: dict[str, Callable[[], Figures]] = {
+    part.__name__: part for part in (up_down, runs, kills, healing, activation, many)
+}
 
 
 def measure_up_down(repetitions: int) -> dict[str, float]:
@@ -173,4 +231,6 @@ def timed(work: Callable[[], object]) -> float:
 
 if __name__ == "__main__":
     os.environ.setdefault("COLUMNS", "100")
-    main()
+    for output in (sys.stdout, sys.stderr):  # `make` pipes them
+        cast("TextIOWrapper", output).reconfigure(line_buffering=True)
+    sys.exit(main(sys.argv[1:]))

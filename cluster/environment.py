@@ -17,12 +17,12 @@ PRELOADED = (
     "pydantic",
     "asyncpg",
     "structlog",
-    "httpx",
     "aos.actors.agent",
     "aos.actors.worker",
-    "aos.skills.builtin.http_exchange",
 )
-"""Imported by each worker process before it is needed, so that no run waits for an import."""
+"""Imported by each worker process before it is needed, so that no run waits for an import. Only
+what agents need: what skills need `worker.prepare` imports, in the processes that run them.
+"""
 
 
 def ray_directory(settings: Settings) -> Path:

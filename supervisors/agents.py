@@ -258,7 +258,7 @@ class AgentSupervisor(TeamCalls):
         if host.dedicated:
             host.ref.kill()
         else:
-            host.give_back(about["rss"])
+            self._managers.give_back(host, agent.activation.tenant, about["rss"])
 
     async def _forever(
         self, step: Callable[[], Awaitable[float | None]], interval: float = 1.0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -24,7 +26,9 @@ from .services import Service
 from .spec import ChildSpec, ChildType
 from .store import EventRecorder
 from .supervisor import Supervisor
-from .tree import HOSTS, JANITOR, NODES, ROOT, hosts, root
+from .tree import AGENTS, FRONT, HOSTS, JANITOR, NODES, ROOT, hosts, root
+
+SERVED_SECONDS = 5.0
 
 _EXIT_GAVE_UP = 72
 
@@ -34,15 +38,38 @@ log = logger(__name__)
 class RootStarter:
     """Starts the root's children and those of `hosts`: actors, services, a nested supervisor."""
 
-    def __init__(self, settings: Settings, recorder: EventRecorder, database: Database) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        recorder: EventRecorder,
+        database: Database,
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._recorder = recorder
         self._actors = ActorStarter(patience(settings))
         kept = timedelta(days=settings.supervision_events_days)
         self._janitor = Janitor(HostStore(database), settings, partial(recorder.trim, kept))
         self._hosts: Supervisor[Any] | None = None
+        self._now = now
+        self._up: dict[str, float] = {}
 
     async def start(self, spec: ChildSpec) -> Running:
         """Start the child, or adopt the actor that lives."""
+        running = await self._start(spec)
+        self._up[spec.id] = self._now()
+        return running
+
+    async def progressed(self, spec: ChildSpec) -> bool:
+        """Whether the member that just ended had served: who came up and lived for some seconds was
+        of use, so its next start need not wait. How often that may happen is bounded by the root's
+        intensity; machines' managers, which nothing bounds together, keep their history.
+        """
+        since = self._up.pop(spec.id, None)
+        bounded = spec.id in (HOSTS, AGENTS, JANITOR, FRONT)
+        return bounded and since is not None and self._now() - since >= SERVED_SECONDS
+
+    async def _start(self, spec: ChildSpec) -> Running:
         match spec.id:
             case child if child == HOSTS:
                 self._hosts = Supervisor(hosts(), self, self._recorder.record)
@@ -55,11 +82,6 @@ class RootStarter:
                 return Service(janitor.run, lambda: {"swept": janitor.swept})
             case _:
                 return await self._actors.start(spec)
-
-    async def progressed(self, spec: ChildSpec) -> bool:
-        """The tree's own members are judged by how often they end alone, as in OTP."""
-        del spec
-        return False
 
 
 class RootSupervisor:

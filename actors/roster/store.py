@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from ...cluster.errors import InputError
+from pydantic import ValidationError
+
+from ...cluster.errors import InputError, StorageError
 from ...cluster.ids import new_id
 from ...cluster.postgres import Database, Queries, Row
 from ...skills.contracts import AgentProfile
@@ -29,6 +31,18 @@ class AgentExists(InputError):
     code = "AOS-3102"
     title = "An agent of this name exists already."
     next_action = "Choose another name, or use the agent that exists: `aos agent show NAME`."
+
+
+class AgentUnreadable(StorageError):
+    """An agent's row holds a profile that is none: somebody has written it by hand."""
+
+    code = "AOS-3103"
+    title = "The agent's profile cannot be read."
+    next_action = "Correct `profile` in its row of the table `agents`; its runs wait until then."
+
+
+UNREADABLE = "unreadable"
+"""The state that lists show of such an agent; all else about it is its row's, but the profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +78,27 @@ class AgentStore:
         return RegisteredAgent(agent_id, tenant, profile, created_at)
 
     async def find(self, tenant: str, id_or_name: UUID | str) -> RegisteredAgent:
-        """An agent by id or name. Raises `AgentNotFound`."""
+        """An agent by id or name. Raises `AgentNotFound`, `AgentUnreadable`."""
         agent_id = _as_id(id_or_name)
         name = None if agent_id else str(id_or_name)
         row = await self._database.fetch_one(QUERIES.read_agent, tenant, agent_id, name)
         if row is None:
             raise AgentNotFound(f"no agent {str(id_or_name)!r}")
-        return _agent(row)
+        try:
+            return _agent(row)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "profile"
+            raise AgentUnreadable(f"agent {row['name']}: {where}: {first['msg']}") from None
 
     async def page(
         self, tenant: str, *, after: UUID | None = None, limit: int = 50
     ) -> list[RegisteredAgent]:
-        """Agents in order of creation, after the one named by the cursor."""
+        """Agents in order of creation, after the one named by the cursor. One that cannot be read
+        is among them, without its profile.
+        """
         rows = await self._database.fetch(QUERIES.list_agents, tenant, after, limit)
-        return [_agent(row) for row in rows]
+        return [_shown(row) for row in rows]
 
 
 def _as_id(id_or_name: UUID | str) -> UUID | None:
@@ -89,11 +110,23 @@ def _as_id(id_or_name: UUID | str) -> UUID | None:
         return None
 
 
+def _shown(row: Row) -> RegisteredAgent:
+    try:
+        return _agent(row)
+    except ValidationError:
+        blank = AgentProfile.model_construct(name=row["name"])
+        return replace(_with(row, blank), state=UNREADABLE)
+
+
 def _agent(row: Row) -> RegisteredAgent:
+    return _with(row, AgentProfile.model_validate_json(row["profile"]))
+
+
+def _with(row: Row, profile: AgentProfile) -> RegisteredAgent:
     return RegisteredAgent(
         agent_id=row["agent_id"],
         tenant=row["tenant_id"],
-        profile=AgentProfile.model_validate_json(row["profile"]),
+        profile=profile,
         created_at=row["created_at"],
         state=row["state"],
         epoch=row["epoch"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import platform
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 
@@ -28,6 +30,17 @@ _MIB = 1024 * 1024
 _CONNECT_SECONDS = 3.0
 _IMPORT_SECONDS = 60.0
 _START = "Start it with `aos up`."
+_BESIDE_SETTINGS = {"AOS_URL", "AOS_API_KEY", "AOS_FAULTS_DIR"}
+_SKILLS = """
+import json
+from importlib.metadata import entry_points
+from aos.skills.builtin import BUILTIN
+from aos.skills.registry import ENTRY_POINT_GROUP, default_registry
+shipped = {each.descriptor.ref for each in BUILTIN}
+refs = {each.ref for each in default_registry().descriptors()}
+points = sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP))
+print(json.dumps([sorted(shipped), sorted(refs - shipped), points]))
+"""
 
 
 class Level(StrEnum):
@@ -110,23 +123,46 @@ def ray() -> Check:
     """Whether Ray can be imported: in a process of its own, which it could take down."""
     program = "import ray; print(ray.__version__)"
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and a constant
-            [sys.executable, "-c", program],
-            capture_output=True,
-            text=True,
-            timeout=_IMPORT_SECONDS,
-            check=False,
-        )
+        done = _python(program)
     except subprocess.TimeoutExpired:
         return Check(
             "ray", Level.FAIL, f"not imported within {_IMPORT_SECONDS:g} s", "Look at the load."
         )
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return Check(
-            "ray", Level.FAIL, reason[:200], 'Install it again: `pip install "ray[default]"`.'
-        )
+        action = 'Install it again: `pip install "ray[default]"`.'
+        return Check("ray", Level.FAIL, _last_words(done.stderr), action)
     return Check("ray", Level.OK, done.stdout.strip())
+
+
+def variables() -> Check:
+    """Whether each `AOS_*` variable means something: a misspelt limit is one that does not hold."""
+    known = {f"AOS_{name.upper()}" for name in Settings.model_fields} | _BESIDE_SETTINGS
+    unknown = sorted(name for name in os.environ if name.startswith("AOS_") and name not in known)
+    if not unknown:
+        return Check("variables", Level.OK, "every AOS_* variable is known")
+    near = [get_close_matches(name, known, n=1) for name in unknown]
+    meant = [f"{name} (did you mean {match[0]}?)" if match else name
+             for name, match in zip(unknown, near, strict=True)]  # fmt: skip
+    action = "Correct or remove them; `docs/reference/configuration.md` has them all."
+    return Check("variables", Level.WARN, f"nobody reads {', '.join(meant)}", action)
+
+
+def skills() -> Check:
+    """Which skills there are, and from which plug-ins: read in a process of its own, since a
+    plug-in's import runs foreign code.
+    """
+    name, action = "skills", "Correct or uninstall the plug-in; without its skills nothing starts."
+    try:
+        done = _python(_SKILLS)
+    except subprocess.TimeoutExpired:
+        return Check(name, Level.FAIL, f"not read within {_IMPORT_SECONDS:g} s", action)
+    if done.returncode:
+        return Check(name, Level.FAIL, _last_words(done.stderr), action)
+    shipped, plugged, plugins = json.loads(done.stdout.splitlines()[-1])
+    detail = f"{len(shipped)} built in"
+    if plugins:
+        detail += f"; {', '.join(plugged) or 'none'} from {', '.join(plugins)}"
+    return Check(name, Level.OK, detail)
 
 
 def front() -> Check:
@@ -154,8 +190,24 @@ def model(settings: Settings) -> Check:
     return Check("model", Level.OK, f"Claude, {settings.anthropic_model}")
 
 
-WITHOUT_SETTINGS: tuple[Callable[[], Check], ...] = (python, ray, memory, limits)
+WITHOUT_SETTINGS: tuple[Callable[[], Check], ...] = (
+    python, ray, skills, variables, memory, limits,
+)  # fmt: skip
 WITH_SETTINGS: tuple[Callable[[Settings], Check], ...] = (home, disk, model, postgres)
+
+
+def _python(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own interpreter and a constant
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=_IMPORT_SECONDS,
+        check=False,
+    )
+
+
+def _last_words(stderr: str) -> str:
+    return (stderr.strip().splitlines() or ["no reason given"])[-1][:200]
 
 
 async def _schema(dsn: str) -> Check:

@@ -13,14 +13,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from ...actors.worker import PREPARE
-from ...cluster.engine import ActorOptions, TaskOptions, find, own_node, spawn, stream
-from ...cluster.errors import AosError
+from ...cluster.engine import ActorOptions, find, own_node, spawn
 from ...cluster.exits import Exit, ExitReason
 from ...cluster.ids import new_id
 from ...cluster.postgres import Database, dsn_of
@@ -29,19 +26,34 @@ from ...cluster.telemetry import configure, logger
 from ..heartbeat import patience, until_ended
 from ..tree import AGENTS, actor_name
 from .governing import govern
-from .pool import Pool, added, choose, gave_back, gone, shortfall, surplus, took, worn_out
+from .pool import (
+    Pool,
+    added,
+    blank,
+    choose,
+    gave_back,
+    gone,
+    promised,
+    shortfall,
+    surplus,
+    took,
+    used,
+    worn_out,
+)
 from .process import HostProcess, limits_of
 from .store import HostStore, Lease
+from .vouching import Voucher
+from .workers import fill_workers
 
 _AGENT_ACTOR = "aos.actors.agent:AgentActor"
-_PREPARE_SECONDS = 50.0
+_QUEUE_SECONDS = 10.0
+_PREPARE_SECONDS = 40.0
+"""Together less than the callers' patience, `access.TAKE_SECONDS`."""
 _PLACE_SECONDS = 20.0
 """For a process with resources of its own: what is not placed by then waits for others to end."""
 _REFILL_PAUSE = 1.0
 _SETTLE_SECONDS = 0.5
 """A host is taken because something happens: that comes first, making new processes after it."""
-_HARDLY_ANY_CPU = 0.001
-_HOLD_SECONDS = "0.3"
 _REMEMBERED = 200
 
 log = logger(__name__)
@@ -54,7 +66,6 @@ class HostManager:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pool = Pool()
         self._processes: dict[str, HostProcess] = {}
-        self._ended: list[str] = []
         self._reasons: dict[str, Exit] = {}
         self._changed = asyncio.Event()
         self._ready = False
@@ -71,10 +82,10 @@ class HostManager:
             self._patience = patience(self._settings)
             self._node = own_node()
             database = Database(dsn_of(self._settings), application_name="aos-hosts")
-            self._store = HostStore(database)
-            self._lease = timedelta(seconds=self._settings.lease_seconds)
+            lease = timedelta(seconds=self._settings.lease_seconds)
+            self._voucher = Voucher(HostStore(database), self._node, lease, self._leases)
             self._spawn(self._keep_ready())
-            self._spawn(self._vouch())
+            self._spawn(self._voucher.run())
             budget = self._settings.memory_budget_mb
             self._spawn(govern(self._idle, self._passivate, self._kill, budget))
         return {"pid": os.getpid(), "kind": "manager", "node": self._node}
@@ -83,15 +94,30 @@ class HostManager:
         """Whether this process serves."""
         return {"pid": os.getpid(), "serving": bool(self._tasks)}
 
-    async def take(self, tenant: str) -> dict[str, Any]:
-        """A host for an agent of a tenant: a free one, else a new one."""
-        name = choose(self._pool, tenant)
+    async def take(self, tenant: str) -> dict[str, Any] | None:
+        """A host for an agent of a tenant: a free one, else a new one. None: so many are being made
+        that the caller would have given up before its turn, and nobody would own what it gets.
+        """
+        name = choose(self._pool, tenant) or await self._made_for(tenant)
+        return None if name is None else self._took(name, tenant)
+
+    async def take_used(self, tenant: str) -> dict[str, Any] | None:
+        """A free host that served this tenant before, if there is one."""
+        name = used(self._pool, tenant)
+        return None if name is None else self._took(name, tenant)
+
+    async def promise(self) -> dict[str, Any] | None:
+        """A blank host that is kept for the caller until it says for whom it has `assign`ed it."""
+        name = blank(self._pool)
         if name is None:
-            async with self._making:  # many at once would starve each other, and those at work
-                name = choose(self._pool, tenant) or await self._make()
-        self._pool = took(self._pool, name, tenant)
-        self._changed.set()
+            return None
+        self._pool = promised(self._pool, name)
         return self._processes[name].about()
+
+    async def assign(self, name: str, tenant: str) -> None:
+        """The agents' supervisor makes use of what it was promised."""
+        if name in self._pool.members:
+            self._took(name, tenant)
 
     async def make_dedicated(self, options: ActorOptions) -> dict[str, Any]:
         """A process of its own, with resources of its own, for one agent."""
@@ -113,12 +139,12 @@ class HostManager:
             self._end(spare, Exit(ExitReason.SHUTDOWN, "not needed"))
 
     async def taken(self) -> list[dict[str, Any]]:
-        """Hosts that were handed out and live."""
+        """Hosts that were handed out or promised, and live."""
         members = self._pool.members
         return [
             process.about()
             for name, process in self._processes.items()
-            if process.dedicated or (name in members and members[name].taken)
+            if process.dedicated or (name in members and not members[name].free)
         ]
 
     async def beats(self) -> dict[str, dict[str, Any]]:
@@ -152,6 +178,22 @@ class HostManager:
         """Make nothing more. The hosts end with this process."""
         for task in self._tasks:
             task.cancel()
+
+    async def _made_for(self, tenant: str) -> str | None:
+        try:
+            async with asyncio.timeout(_QUEUE_SECONDS):
+                await self._making.acquire()  # many at once starve each other, and those at work
+        except TimeoutError:
+            return None
+        try:
+            return choose(self._pool, tenant) or await self._make()
+        finally:
+            self._making.release()
+
+    def _took(self, name: str, tenant: str) -> dict[str, Any]:
+        self._pool = took(self._pool, name, tenant)
+        self._changed.set()
+        return self._processes[name].about()
 
     def _end(self, name: str, reason: Exit) -> None:
         self._reasons[name] = reason
@@ -190,7 +232,7 @@ class HostManager:
                 while shortfall(self._pool, self._limits):
                     async with self._making:
                         await self._make()
-                await self._fill_workers()
+                await fill_workers(self._settings.skill_spare_workers)
             except Exception as error:  # a bug or an outage in one round does not end the loop
                 log.error("cannot make processes", error=repr(error))
                 await asyncio.sleep(_REFILL_PAUSE)
@@ -200,26 +242,9 @@ class HostManager:
             self._ready = False
             await asyncio.sleep(_SETTLE_SECONDS)
 
-    async def _fill_workers(self) -> None:
-        async def one() -> None:
-            options = TaskOptions(name="prepare", cpus=_HARDLY_ANY_CPU)
-            async for _ in stream(PREPARE, _HOLD_SECONDS, options):
-                pass
-
-        spare = range(self._settings.skill_spare_workers)
-        await asyncio.gather(*(one() for _ in spare), return_exceptions=True)
-
-    async def _vouch(self) -> None:
-        """Renew the lease of every host that lives, for as long as this process does."""
-        await self._insist(lambda: self._store.write_off_node(self._node))
-        while True:
-            await self._insist(self._renew)
-            await asyncio.sleep(self._lease.total_seconds() / 4)
-
-    async def _renew(self) -> None:
-        ended = list(self._ended)
+    def _leases(self) -> list[Lease]:
         members = self._pool.members
-        leases = [
+        return [
             Lease(
                 name, process.pid,
                 "taken" if process.dedicated or members[name].taken else "warm",
@@ -229,16 +254,6 @@ class HostManager:
             for name, process in self._processes.items()
             if process.dedicated or name in members
         ]  # fmt: skip
-        await self._store.renew(self._node, leases, ended, self._lease)
-        del self._ended[: len(ended)]
-
-    async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                return await write()
-            except AosError as error:  # nobody is taken over while Postgres is away
-                log.warning("cannot vouch for hosts", detail=error.detail)
-                await asyncio.sleep(_REFILL_PAUSE)
 
     async def _make(self) -> str:
         name = f"aos-host:{new_id().hex[-12:]}"
@@ -276,7 +291,7 @@ class HostManager:
         self._reasons.setdefault(name, ended)
         self._pool = gone(self._pool, name)
         self._processes.pop(name, None)
-        self._ended.append(name)
+        self._voucher.ended.append(name)
         self._changed.set()
 
     def _spawn(self, work: Any) -> None:

@@ -26,12 +26,20 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A host. `tenant` is None as long as it is blank; `taken` while it is an agent."""
+    """A host. `tenant` is None as long as it is blank; `taken` while it is an agent; `promised`
+    while the agents' supervisor holds it ready for the next agent.
+    """
 
     name: str
     tenant: str | None = None
     taken: bool = False
+    promised: bool = False
     served: int = 0
+
+    @property
+    def free(self) -> bool:
+        """Whether it can be given out."""
+        return not (self.taken or self.promised)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,7 @@ class Pool:
 
     @property
     def blank(self) -> int:
-        """How many wait for their first tenant."""
+        """How many wait for their first tenant, promised or not."""
         return sum(member.tenant is None and not member.taken for member in self.members.values())
 
 
@@ -65,18 +73,29 @@ def choose(pool: Pool, tenant: str) -> str | None:
     """The free host for an agent of a tenant: one that served this tenant before, else a blank one;
     never one of another tenant. None: a new one must be made.
     """
-    free = [member for member in pool.members.values() if not member.taken]
-    for wanted in (tenant, None):
-        for member in free:
-            if member.tenant == wanted:
-                return member.name
-    return None
+    return used(pool, tenant) or blank(pool)
+
+
+def used(pool: Pool, tenant: str) -> str | None:
+    """The free host that served this tenant before."""
+    return _first_free(pool, tenant)
+
+
+def blank(pool: Pool) -> str | None:
+    """The free host that has served nobody."""
+    return _first_free(pool, None)
+
+
+def promised(pool: Pool, name: str) -> Pool:
+    """The pool after a blank host was promised for whatever agent comes next."""
+    return _with(pool, replace(pool.members[name], promised=True))
 
 
 def took(pool: Pool, name: str, tenant: str) -> Pool:
     """The pool after a host was given to an agent of a tenant."""
     member = pool.members[name]
-    return _with(pool, replace(member, tenant=tenant, taken=True, served=member.served + 1))
+    served = member.served + 1
+    return _with(pool, replace(member, tenant=tenant, taken=True, promised=False, served=served))
 
 
 def worn_out(member: Member, rss_bytes: int, limits: Limits) -> str | None:
@@ -103,11 +122,16 @@ def surplus(pool: Pool, limits: Limits) -> tuple[str, ...]:
     """Free hosts that are not needed, longest free first: used ones beyond the largest number that
     is ever kept warm, and blank ones beyond it.
     """
-    free = [member for member in pool.members.values() if not member.taken]
-    used = [member.name for member in free if member.tenant is not None]
-    blank = [member.name for member in free if member.tenant is None]
+    free = [member for member in pool.members.values() if member.free]
+    served = [member.name for member in free if member.tenant is not None]
+    unused = [member.name for member in free if member.tenant is None]
     most = max(limits.most_warm, limits.warm)
-    return (*used[: max(0, len(used) - most)], *blank[: max(0, len(blank) - most)])
+    return (*served[: max(0, len(served) - most)], *unused[: max(0, len(unused) - most)])
+
+
+def _first_free(pool: Pool, tenant: str | None) -> str | None:
+    free = (member for member in pool.members.values() if member.free)
+    return next((member.name for member in free if member.tenant == tenant), None)
 
 
 def _wanted(pool: Pool, limits: Limits) -> int:

@@ -43,6 +43,20 @@ async def test_pages_of_agents_neither_repeat_nor_skip(http: httpx.AsyncClient) 
     assert page["next_cursor"] is None
 
 
+async def test_a_profile_that_is_none_hides_nobody_else(
+    http: httpx.AsyncClient, agent: UUID, database: Database
+) -> None:
+    await http.post(AGENTS, json={"name": "broken"})
+    await database.execute("""UPDATE agents SET profile = '{"limits": 3}' WHERE name = 'broken'""")
+    page = await http.get(AGENTS)
+    shown = {each["name"]: each["state"] for each in page.json()["items"]}
+    assert shown == {"researcher": "passive", "broken": "unreadable"}
+    alone = await http.get(f"{AGENTS}/broken")
+    assert (alone.status_code, alone.json()["code"]) == (500, "AOS-3103")
+    assert "table `agents`" in alone.json()["next_action"]
+    assert (await http.get(f"{AGENTS}/{agent}")).status_code == 200
+
+
 async def test_a_run_is_accepted_and_its_agent_is_rung_for(
     front: Front, http: httpx.AsyncClient, agent: UUID
 ) -> None:

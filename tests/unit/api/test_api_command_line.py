@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from aos.api.cli import checks
 from aos.api.cli.exits import exit_code
 from aos.api.client.errors import ApiError, NoCredentials, NotRunning
 from aos.api.errors import PortTaken
@@ -95,6 +96,8 @@ def test_doctor_works_with_nothing_up(tmp_path: Path) -> None:
     for name in (
         "python",
         "ray",
+        "skills",
+        "variables",
         "memory",
         "settings",
         "home",
@@ -105,6 +108,16 @@ def test_doctor_works_with_nothing_up(tmp_path: Path) -> None:
     ):
         assert f" {name} " in done.stdout
     assert "next: Start it with `aos up`." in done.stdout
+
+
+def test_doctor_names_a_variable_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AOS_")]:
+        monkeypatch.delenv(name)
+    assert checks.variables().level is checks.Level.OK
+    monkeypatch.setenv("AOS_AGENT_IDEL_SECONDS", "5")
+    found = checks.variables()
+    assert found.level is checks.Level.WARN
+    assert "AOS_AGENT_IDEL_SECONDS (did you mean AOS_AGENT_IDLE_SECONDS?)" in found.detail
 
 
 def test_doctor_fails_on_a_setting_that_cannot_be_used(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from aos.supervisors.hosts.pool import (
     Member,
     Pool,
     added,
+    blank,
     choose,
     gave_back,
     gone,
+    promised,
     shortfall,
     surplus,
     took,
@@ -34,6 +36,13 @@ def test_a_tenant_gets_back_the_process_it_had_and_another_one_does_not() -> Non
     pool = gave_back(took(pool_of("a"), "a", "mine"), "a")
     assert choose(pool, "mine") == "a"
     assert choose(pool, "yours") is None
+
+
+def test_what_is_promised_is_given_to_nobody_else_and_counts_as_kept_warm() -> None:
+    pool = promised(pool_of("a"), "a")
+    assert choose(pool, "mine") is None
+    assert (pool.blank, pool.taken, surplus(pool, Limits(warm=0, most_warm=0))) == (1, 0, ())
+    assert choose(gave_back(took(pool, "a", "mine"), "a"), "mine") == "a"
 
 
 def test_a_used_process_is_preferred_to_a_blank_one() -> None:
@@ -87,7 +96,20 @@ class PoolHistory(RuleBasedStateMachine):
     @rule(tenant=st.sampled_from(["a", "b", "c"]))
     def taken(self, tenant: str) -> None:
         if (name := choose(self.pool, tenant)) is not None:
-            assert not self.pool.members[name].taken
+            assert self.pool.members[name].free
+            self.pool = took(self.pool, name, tenant)
+            self.served.setdefault(name, set()).add(tenant)
+
+    @rule()
+    def promised_one(self) -> None:
+        if (name := blank(self.pool)) is not None:
+            self.pool = promised(self.pool, name)
+
+    @precondition(lambda self: self.pool.members)
+    @rule(data=st.data(), tenant=st.sampled_from(["a", "b", "c"]))
+    def assigned(self, data: st.DataObject, tenant: str) -> None:
+        name = data.draw(st.sampled_from(sorted(self.pool.members)))
+        if self.pool.members[name].promised:
             self.pool = took(self.pool, name, tenant)
             self.served.setdefault(name, set()).add(tenant)
 
@@ -98,7 +120,7 @@ class PoolHistory(RuleBasedStateMachine):
         if self.pool.members[name].taken:
             self.pool = gave_back(self.pool, name)
             for spare in surplus(self.pool, LIMITS):
-                assert not self.pool.members[spare].taken
+                assert self.pool.members[spare].free
                 self.pool = gone(self.pool, spare)
 
     @precondition(lambda self: self.pool.members)
@@ -109,6 +131,11 @@ class PoolHistory(RuleBasedStateMachine):
     @invariant()
     def nobody_serves_two_tenants(self) -> None:
         assert all(len(tenants) == 1 for tenants in self.served.values())
+
+    @invariant()
+    def what_is_promised_is_nobodys_yet(self) -> None:
+        promises = [member for member in self.pool.members.values() if member.promised]
+        assert all(not member.taken and member.tenant is None for member in promises)
 
     @invariant()
     def the_numbers_agree(self) -> None:
