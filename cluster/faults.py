@@ -37,6 +37,14 @@ POINTS = (
     "skill.started",
     "skill.finished",
     "supervisor.activating",
+    "retention.begun",
+    "retention.archiving",
+    "retention.written",
+    "retention.archived",
+    "retention.released",
+    "retention.staged",
+    "retention.swapped",
+    "retention.dropped",
 )
 """Every point there is. Arming an unknown one is refused: a chaos test that kills nothing lies."""
 

@@ -84,6 +84,10 @@ class Settings(BaseSettings):
 
     rescue_interval: float = Field(default=1.0, gt=0)
     supervision_events_days: int = Field(default=30, ge=1)
+    retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    """How long runs are kept after their end. None: for ever, since nothing is removed unasked."""
+    retention_archive: Path | None = None
+    retention_interval: float = Field(default=3600.0, gt=0)
     heartbeat_interval: float = Field(default=10.0, gt=0)
     heartbeat_misses: int = Field(default=3, ge=1)
     """So many unanswered heartbeats in a row, and a process is taken to hang, and is ended."""
@@ -115,16 +119,19 @@ class Settings(BaseSettings):
 
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
-    @field_validator("anthropic_api_key", "anthropic_base_url", "database_url", mode="before")
+    @field_validator(
+        "anthropic_api_key", "anthropic_base_url", "database_url", "retention_days",
+        "retention_archive", mode="before",
+    )  # fmt: skip
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         """`NAME=` in a shell or a compose file means: not set."""
         return None if value == "" else value
 
-    @field_validator("home")
+    @field_validator("home", "retention_archive")
     @classmethod
-    def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser().absolute()
 
     @classmethod
     def settings_customise_sources(

@@ -81,6 +81,10 @@ SETTINGS: dict[str, str] = {
     "machine or container, of which everybody uses.",
     "rescue_interval": "Seconds between two looks for unfinished runs that nobody executes.",
     "supervision_events_days": "How many days the record of what supervisors did is kept.",
+    "retention_days": "How many days runs are kept [after their end](../how-to/keep-and-drop.md). "
+    "Without it: for ever.",
+    "retention_archive": "A directory into which removed runs go. Without it they are gone.",
+    "retention_interval": "Seconds between two looks for runs to remove.",
     "blob_threshold": "Values over so many bytes are stored by content hash, beside the journal.",
     "private_hosts_allowed": "`host:port` pairs that are not public and may be fetched all the "
     'same; in the environment a JSON list, such as `["127.0.0.1:8900"]`.',

@@ -109,6 +109,18 @@ VIOLATIONS = {
         "VALUES ($1, 'default', 't', '{}', 'h', now())",
         (uuid4(),),
     ),
+    "removal_state": (
+        "INSERT INTO removals (part, ended_before, horizon, state) "
+        "VALUES ('default', now(), 1, 'lost')",
+        (),
+    ),
+    "archive_sha256": (
+        "WITH removal AS (INSERT INTO removals (part, ended_before, horizon) "
+        "VALUES ('default', now(), 1) RETURNING removal_id) "
+        "INSERT INTO archives (removal_id, tenant_id, path, runs, events, blobs, bytes, sha256) "
+        "SELECT removal_id, 'default', '/x', 0, 0, 0, 0, 'short' FROM removal",
+        (),
+    ),
     "idempotency_key_length": (
         "INSERT INTO idempotency_keys (tenant_id, key, request_hash, run_id) "
         "VALUES ('default', '', 'h', $1)",
