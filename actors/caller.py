@@ -20,6 +20,9 @@ from .worker import PERFORM
 _GRACE = 5.0
 """Seconds by which the task's own timeout comes before ours: it can still say what it did."""
 
+_TO_YIELD = 0.4
+"""Seconds in which a cancelled skill may clean up before its process is killed."""
+
 _CODES = {
     "worker_died": "ERR_WORKER_DIED",
     "out_of_memory": "ERR_OUT_OF_MEMORY",
@@ -60,7 +63,7 @@ class TaskCaller:
             try:
                 return await _outcome(task, descriptor, effects)
             except asyncio.CancelledError:
-                task.cancel()
+                await task.stop(_TO_YIELD)
                 raise
 
 

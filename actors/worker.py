@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from functools import cache
+from typing import Any, TypeVar
 
 from ..cluster.engine import SPENT
 from ..cluster.memory import MIB, Rank, data_size, lift, limit, take_rank, under_limit
@@ -17,10 +18,13 @@ from ..skills.contracts import JsonObject, SkillDescriptor, StructuredOutcome
 from ..skills.executor import execute, memory_limit_mb
 from ..skills.registry import Registry, SkillNotFound, default_registry
 
+T = TypeVar("T")
+
 PERFORM = f"{__name__}:perform"
 PREPARE = f"{__name__}:prepare"
 
 _NICENESS = 5
+_TO_CLEAN_UP = 0.3
 _REHEARSAL: dict[str, JsonObject] = {
     "http_call": {"url": "http://[::1]:1/", "timeout_s": 1},
     "html_extract": {"html": "<h1>Rehearsal</h1>"},
@@ -52,13 +56,15 @@ def perform(payload: str) -> Generator[tuple[str, str], None, str | None]:
     call = SkillCall.model_validate_json(payload)
     try:
         events = execute(call, registry(), _settings())
-        while (event := _loop().run_until_complete(_next(events))) is not None:
+        while (event := _awaited(_next(events))) is not None:
             if isinstance(event, Progress):
                 yield ("progress", event.text)
             else:
                 yield ("outcome", event.model_dump_json(exclude_defaults=True))
                 if _spent(call, event):
                     return SPENT
+    except KeyboardInterrupt:
+        return SPENT  # cancelled, and the skill has had its time to clean up
     except MemoryError:
         # Not the skill's frame but one of ours was refused, while other threads of the skill's hold
         # all that there was.
@@ -114,6 +120,20 @@ def _rehearsed(name: str, params: JsonObject) -> str:
 def _limit_mb(call: SkillCall) -> int:
     skill = registry().get(call.skill, call.version or None)
     return memory_limit_mb(skill.descriptor.resources, _settings())
+
+
+def _awaited(work: Coroutine[Any, Any, T]) -> T:
+    """The result of one more piece of an execution. Raises `KeyboardInterrupt` when the task is
+    cancelled, after the skill was: its `finally` blocks run, and may await for a moment.
+    """
+    loop = _loop()
+    task = loop.create_task(work)
+    try:
+        return loop.run_until_complete(task)
+    except KeyboardInterrupt:
+        task.cancel()
+        loop.run_until_complete(asyncio.wait({task}, timeout=_TO_CLEAN_UP))
+        raise
 
 
 async def _next(events: AsyncIterator[SkillEvent]) -> SkillEvent | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -45,7 +46,7 @@ class TaskOptions:
 
 
 class TaskStream:
-    """What a running task yields, in order. `cancel` ends its process."""
+    """What a running task yields, in order. `cancel` ends its process, `stop` asks it first."""
 
     def __init__(self, generator: Any) -> None:
         self._generator = generator
@@ -64,6 +65,16 @@ class TaskStream:
     def cancel(self) -> None:
         """Kill the worker that runs this task: the only way that always works."""
         ray.cancel(self._generator, force=True, recursive=True)
+
+    async def stop(self, patience: float) -> None:
+        """Interrupt the task (`KeyboardInterrupt`), and kill its process if it has not ended within
+        `patience` seconds.
+        """
+        ray.cancel(self._generator, force=False, recursive=True)
+        with suppress(Exception):  # however it ends
+            async with asyncio.timeout(patience):
+                await self._generator.completed()
+        self.cancel()
 
 
 def stream(path: str, payload: Any, options: TaskOptions) -> TaskStream:
