@@ -30,12 +30,16 @@ class Mode(StrEnum):
     COMPENSATE = "compensate"
 
 
+UNDO = "/undo"
+"""What follows an effect's idempotency key in that of its compensation."""
+
+
 class SkillCall(Contract):
     """One attempt of one step, with everything the executor needs to judge and run it.
 
     `idempotency_key` is the same for every attempt that may stand for the same effect, and for
-    those that reconcile or compensate it. `prior_output` is what the call to be compensated
-    returned, None if that is not known.
+    those that reconcile it; a compensation may have it with or without `/undo` after it.
+    `prior_output` is what the call to be compensated returned, None if that is not known.
     """
 
     run_id: str
@@ -52,6 +56,12 @@ class SkillCall(Contract):
     trace_id: str
     mode: Mode = Mode.EXECUTE
     prior_output: JsonValue = None
+
+    @property
+    def effect_key(self) -> str:
+        """The idempotency key of the effect that this call makes, looks for or undoes."""
+        key = self.idempotency_key
+        return key.removesuffix(UNDO) if self.mode is Mode.COMPENSATE else key
 
     def effects(self, descriptor: SkillDescriptor) -> Effects:
         """What this call may do to the world: reconciling reads, compensating may be repeated."""

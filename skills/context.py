@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..cluster.ids import new_id, new_trace_id
 from ..cluster.settings import Settings
+from .call import UNDO
 from .contracts import SideEffect, Usage
 
 MAX_COST_MICROUSD = 10**15
@@ -31,6 +32,9 @@ class SkillContext:
 
     The executor makes one per attempt; only the skill it was made for writes to it. Made by hand
     (`SkillContext(settings=…)`) it describes a direct call outside any run.
+
+    `idempotency_key` is the name of the effect: the same for the call that makes it, and for those
+    that look for it or undo it.
     """
 
     settings: Settings
@@ -49,7 +53,7 @@ class SkillContext:
     @property
     def undo_key(self) -> str:
         """The name under which the effect's compensation may happen once."""
-        return f"{self.idempotency_key}/undo"
+        return self.idempotency_key + UNDO
 
     def progress(self, text: str) -> None:
         """Show something to whoever watches. Never journaled; may be called from any thread."""

@@ -83,7 +83,7 @@ async def execute(
     While the skill's function runs, the process is under the memory limit of its contract.
     Closing the iterator, or cancelling its reader, cancels the skill and yields nothing more.
     """
-    redact = redactor(settings, kept=call.idempotency_key)
+    redact = redactor(settings, kept=call.effect_key)
     record = _Execution(call, registry, tuple(guards), redact, time.monotonic())
     record = _advance(record, partial(_resolve, settings=settings), _validate, _admit)
     if record.outcome is None and record.skill is not None:
@@ -164,7 +164,7 @@ def _context(
         run_id=call.run_id,
         step_id=call.step_id,
         attempt=call.attempt,
-        idempotency_key=call.idempotency_key,
+        idempotency_key=call.effect_key,
         seed=call.seed,
         tenant=call.tenant,
         trace_id=call.trace_id,

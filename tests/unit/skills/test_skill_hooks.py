@@ -210,10 +210,10 @@ async def test_a_hook_that_is_not_there_is_a_clear_refusal(mode: str) -> None:
     assert (outcome.skill, outcome.version) == ("bare", "1.0.0")
 
 
-async def test_a_compensation_gets_what_the_call_returned() -> None:
-    outcome = await run(
-        pay, {"cents": 4}, mode="compensate", prior_output={"number": 9}, **PERMITTED
-    )
+@pytest.mark.parametrize("key", ["run-1/s1/1", "run-1/s1/1/undo"])
+async def test_a_compensation_gets_what_the_call_returned_and_its_key(key: str) -> None:
+    given: dict[str, Any] = {"prior_output": {"number": 9}, "idempotency_key": key, **PERMITTED}
+    outcome = await run(pay, {"cents": 4}, mode="compensate", **given)
     assert (outcome.status, outcome.output, outcome.effect) == ("success", None, EffectState.DONE)
     assert Hooked.undone == (Payment(cents=4), Receipt(number=9), "run-1/s1/1/undo")
 
