@@ -22,8 +22,6 @@ from .runs.mailbox import Message
 from .runs.references import UnresolvedReference, resolve
 from .runs.state import RunState
 
-_HOOK_EFFECTS = {Mode.RECONCILE: Effects.READ, Mode.COMPENSATE: Effects.IDEMPOTENT}
-
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -105,6 +103,7 @@ class Calls:
         if descriptor is None:  # it was there when this was dispatched
             return StructuredOutcome.failure("ERR_SKILL_NOT_FOUND", f"{command.step.skill} is gone")
         step, origin = command.step, state.origin
+        before = state.steps[step.id].outcome if command.mode is Mode.COMPENSATE else None
         call = SkillCall(
             run_id=str(state.run_id),
             step_id=step.id,
@@ -119,8 +118,10 @@ class Calls:
             tenant=self._env.tenant,
             trace_id=origin.trace_id,
             mode=command.mode,
+            prior_output=None if before is None else before.output,
         )
-        return await self._env.call(call, descriptor, _HOOK_EFFECTS.get(command.mode, step.effects))
+        effects = step.effects if command.mode is Mode.EXECUTE else call.effects(descriptor)
+        return await self._env.call(call, descriptor, effects)
 
     async def _params(self, state: RunState, command: Dispatch) -> JsonObject:
         if command.plans:
@@ -141,9 +142,9 @@ async def step_params(state: RunState, step_id: str, environment: Environment) -
 
 
 def _cancelled(command: Dispatch) -> StructuredOutcome:
-    writes = command.mode is Mode.EXECUTE and command.step.effects in (
-        Effects.UNSAFE,
-        Effects.IDEMPOTENT,
+    writes = command.mode is Mode.COMPENSATE or (
+        command.mode is Mode.EXECUTE
+        and command.step.effects in (Effects.UNSAFE, Effects.IDEMPOTENT)
     )
     effect = EffectState.UNKNOWN if writes else EffectState.NONE
     return StructuredOutcome.failure(

@@ -61,7 +61,7 @@ def _hook(state: RunState, step: Step, mode: Mode, attempt: int) -> Dispatch:
         step=step.spec,
         attempt=attempt,
         seed=state.step_seed(step.spec.id, attempt),
-        idempotency_key=f"{key}/undo" if mode is Mode.COMPENSATE else key,
+        idempotency_key=key,
         intent_first=False,
         plans=False,
         mode=mode,

@@ -109,7 +109,7 @@ async def test_policy_may_undo_and_the_step_has_failed_then() -> None:
     assert state.finished is not None
     assert (state.status, state.finished.code) == (RunStatus.FAILED, "ERR_COMPENSATED")
     assert modes(world) == ["execute", "compensate"]
-    assert world.calls["pay"][1].idempotency_key.endswith("/undo")
+    assert len({call.idempotency_key for call in world.calls["pay"]}) == 1, "whose undoing it is"
 
 
 async def test_policy_may_do_it_again_under_the_same_key() -> None:
