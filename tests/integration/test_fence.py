@@ -17,6 +17,7 @@ from tests.support.fence_steps import AGENTS, history
 from tests.support.runs import START
 
 from aos.actors.roster import AgentStore
+from aos.actors.runs.chain import chained, genesis
 from aos.actors.runs.events import RunResumed
 from aos.actors.runs.journal import QUERIES, Append, JournalWriter, LeaseLost
 from aos.actors.runs.state import RunState
@@ -71,7 +72,8 @@ async def activated(store: ActivationStore, agent: UUID, host: int, seen: int) -
 
 def batch(run: UUID, seq: int, epoch: int) -> Append:
     """One event, at its place in the journal."""
-    return Append(RunState(run, seq=seq), seq, (RunResumed(at=START, epoch=epoch),))
+    rows = chained(genesis(run), seq, [RunResumed(at=START, epoch=epoch)])
+    return Append(RunState(run, seq=seq), rows)
 
 
 def writer_of(database: Any, agent: UUID, epoch: int) -> JournalWriter:

@@ -57,6 +57,21 @@ RUN = (
     "VALUES ($1, 'default', $1, $1, 'g', 'rules', 't', 'v', 1, {status}, {finished})"
 )
 VIOLATIONS = {
+    "number_counts_from_one": (
+        "INSERT INTO inbox (run_id, number, tenant_id, kind, body) "
+        "VALUES (gen_random_uuid(), 0, 'default', 'signal', '{}')",
+        (),
+    ),
+    "chain_is_sha256": (
+        "INSERT INTO journal (run_id, seq, tenant_id, epoch, kind, version, at, body, chain) "
+        "VALUES (gen_random_uuid(), 1, 'default', 0, 'k', 1, now(), '{}', 'short')",
+        (),
+    ),
+    "program_hash_is_sha256": (
+        "INSERT INTO programs (tenant_id, hash, name, entry, source) "
+        "VALUES ('default', 'sha256:x', 'n', 'e', 's')",
+        (),
+    ),
     "tenant_id_form": ("INSERT INTO tenants (tenant_id) VALUES ('Not A Tenant')", ()),
     "secret_hash_is_sha256": (
         "INSERT INTO api_keys (key_id, tenant_id, secret_hash, role, name) "
