@@ -44,11 +44,21 @@ def check_repair(state: RunState, step_id: str, action: Action) -> None:
         raise StepNotReady(f"step {step_id} {stands(state, step)}: fork the run from it instead")
     if step_id in state.in_flight:
         raise StepNotReady(f"step {step_id} is under way")
-    check_answerable(step, action)
+    _check_answerable(step, action)
 
 
-def check_answerable(step: Step, action: Action) -> None:
-    """Raises `StepNotReady` if a planning round is to be skipped or given a result."""
+def check_repair_afterwards(state: RunState, step_id: str, action: Action) -> None:
+    """The same for a run that is over: raises `StepNotReady` for a step that has succeeded. That is
+    also what a repetition finds, whose run was repaired and came to its end in between.
+    """
+    step = _step(state, step_id)
+    if step.phase is Phase.SUCCEEDED:
+        raise StepNotReady(f"step {step_id} has succeeded: fork the run from it instead")
+    _check_answerable(step, action)
+
+
+def _check_answerable(step: Step, action: Action) -> None:
+    """A round of planning brings steps, which nobody can give it by hand."""
     if step.plans and action is not Action.REDRIVE:
         raise StepNotReady(f"{step.spec.id} is a round of planning: it can only be driven again")
 

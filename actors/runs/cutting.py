@@ -64,8 +64,8 @@ def cut(
 
     Raises `StepNeverRan`, `EffectsWouldRepeat`, `InvalidChange`.
     """
-    if step_id is not None and not answered:
-        _check_ran(state, step_id)
+    if step_id is not None:
+        _check_ran(state, step_id, answered)
     afresh = how is Derivation.RERUN or (goal is not None and state.origin.program is not None)
     if afresh:
         kept = Cut(frozenset(), frozenset(), 0)
@@ -100,11 +100,11 @@ def effect_of(step: Step) -> str:
     return ""
 
 
-def _check_ran(state: RunState, step_id: str) -> None:
+def _check_ran(state: RunState, step_id: str, answered: bool) -> None:
     step = state.steps.get(step_id)
     if step is None:
         raise StepNeverRan(f"run {state.run_id} has no step {step_id!r}")
-    if step.phase is Phase.OPEN and not step.attempts and not step.intended:
+    if step.phase is Phase.OPEN and not (step.attempts or step.intended or answered):
         raise StepNeverRan(f"step {step_id} of run {state.run_id} was planned and never ran")
 
 

@@ -24,6 +24,14 @@ class NotADeadLetter(InputError):
     next_action = "See which are: `aos dead ls`. Other runs: `aos runs rerun`, `aos runs fork`."
 
 
+class NoStop(InputError):
+    """There is nothing to lift."""
+
+    code = "AOS-3018"
+    title = "No emergency stop is in force."
+    next_action = "See what is: `aos stop show`; everybody's is lifted with `--everyone`."
+
+
 class RunOver(RunError):
     """Nothing can be said to a run that has come to its end."""
 
@@ -125,13 +133,14 @@ class Operators:
             await transaction.fetch_value(QUERIES.call_active_agents, whom)
         return made is not None
 
-    async def lift(self, deed: Deed, *, everyone: bool) -> int | None:
-        """Let effects happen again. How many runs go on at once; None if there was no stop."""
+    async def lift(self, deed: Deed, *, everyone: bool) -> int:
+        """Let effects happen again. How many runs go on at once. Raises `NoStop`."""
         whom = None if everyone else deed.tenant
         async with self._database.transaction() as transaction:
             lifted = await transaction.fetch_value(QUERIES.lift, whom, deed.by)
             if lifted is None:
-                return None
+                whose = "for everyone" if everyone else f"of tenant {deed.tenant}"
+                raise NoStop(f"there is no stop {whose}")
             await record(transaction, deed, stop=lifted, everyone=int(everyone))
         # In a statement of its own: a run that parks in between sees that the stop is lifted.
         woken: int = await self._database.fetch_value(QUERIES.wake_stopped, whom)
