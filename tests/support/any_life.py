@@ -129,12 +129,8 @@ class AnyLife:
                 self.add(event)
             case Advance():
                 self.advance()
-            case Park(until, reason):
-                if not self.state.in_flight:
-                    self.add(RunParked(at=self.now, until=until, reason=reason))
-                return True
-            case Finish(status, code, message):
-                self.add(RunFinished(at=self.now, status=status, code=code, message=message))
+            case Park() | Finish():
+                self.rest(command)
                 return True
             case WaitUntil(instant):
                 self.now = max(self.now, min(instant, after(self.now, 60_000)))
@@ -142,6 +138,14 @@ class AnyLife:
                 for step_id in step_ids:
                     self.settle(step_id, permanent(effect=EffectState.UNKNOWN))
         return False
+
+    def rest(self, command: Park | Finish) -> None:
+        """The run needs no process any more."""
+        if isinstance(command, Finish):
+            status, code, message = command.status, command.code, command.message
+            self.add(RunFinished(at=self.now, status=status, code=code, message=message))
+        elif not self.state.in_flight:
+            self.add(RunParked(at=self.now, until=command.until, reason=command.reason))
 
     def call(self, command: Dispatch) -> bool:
         """A call is made, and ends in some way, or its process dies."""
@@ -198,9 +202,7 @@ class AnyLife:
 
     def plan(self) -> Plan:
         """Steps of every kind that need some of those before them."""
-        known: list[str] = [
-            each.spec.id for each in self.state.steps.values() if not each.plans
-        ]
+        known: list[str] = [each.spec.id for each in self.state.steps.values() if not each.plans]
         made: list[PlannedStep] = []
         for number in range(self.die.choice([0, 1, 2, 4])):
             made.append(self.planned(f"r{self.state.round}s{number}", known))

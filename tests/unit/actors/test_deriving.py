@@ -56,7 +56,7 @@ def done(*step_ids: str, history: History) -> History:
 
 
 def chain(**fields: Any) -> History:
-    """a ← b ← c, and d beside them; then another round with e."""
+    """A ← b ← c, and d beside them; then another round with e."""
     history = History(**fields).started()
     plan = Plan(steps=(step("a"), step("b", needs=["a"]), step("c", needs=["b"]), step("d")))
     history.settled("plan", ok(), plan)
