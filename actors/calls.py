@@ -14,6 +14,7 @@ from ..skills.contracts import (
     JsonObject,
     SkillDescriptor,
     StructuredOutcome,
+    effects_of,
 )
 from .environment import Environment
 from .rounds import plan_request
@@ -21,6 +22,9 @@ from .runs.machine import Dispatch
 from .runs.mailbox import Message
 from .runs.references import UnresolvedReference, resolve
 from .runs.state import RunState
+
+_ORDER = tuple(Effects)
+"""From harmless to unsafe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +108,16 @@ class Calls:
             return StructuredOutcome.failure("ERR_SKILL_NOT_FOUND", f"{command.step.skill} is gone")
         step, origin = command.step, state.origin
         before = state.steps[step.id].outcome if command.mode is Mode.COMPENSATE else None
+        params = await self._params(state, command)
+        if (refusal := _beyond_plan(state, command, descriptor, params)) is not None:
+            return refusal
         call = SkillCall(
             run_id=str(state.run_id),
             step_id=step.id,
             attempt=command.attempt,
             skill=step.skill,
             version=descriptor.version if command.plans else step.version,
-            params=await self._params(state, command),
+            params=params,
             idempotency_key=command.idempotency_key,
             seed=command.seed,
             permissions=origin.profile.permissions,
@@ -139,6 +146,22 @@ async def step_params(state: RunState, step_id: str, environment: Environment) -
     outputs = await environment.outputs.of(state, step.depends_on)
     resolved = resolve(step.params, outputs)
     return resolved if isinstance(resolved, dict) else {}
+
+
+def _beyond_plan(
+    state: RunState, command: Dispatch, descriptor: SkillDescriptor, params: JsonObject
+) -> StructuredOutcome | None:
+    """Params that an operator changed may make a write of what was planned as a read. It would then
+    be called without what has to be on disk before a write.
+    """
+    step = command.step
+    if command.plans or command.mode != "execute" or step.id not in state.origin.overrides:
+        return None
+    effects = effects_of(descriptor, params)
+    if _ORDER.index(effects) <= _ORDER.index(step.effects):
+        return None
+    why = f"with these params {step.skill} is {effects}, and it was planned as {step.effects}"
+    return StructuredOutcome.failure("ERR_VALIDATION_FAILED", why)
 
 
 def _cancelled(command: Dispatch) -> StructuredOutcome:

@@ -53,6 +53,14 @@ class RoleTooNarrow(AccessError):
     next_action = "Use a key with the role that is named above."
 
 
+class CodeNotWelcome(AccessError):
+    """The tenant is not one of those that may bring code."""
+
+    code = "AOS-2005"
+    title = "This tenant may not bring programs of its own."
+    next_action = "Have an operator of AOS add the tenant to AOS_PROGRAM_TENANTS, and restart it."
+
+
 class KeyStore:
     """Makes, judges and revokes keys."""
 

@@ -10,7 +10,8 @@ InputError                          EngineError
 ├── TooManyStreams      AOS-1107
 ├── RequestRefused      AOS-1108
 ├── ChildNotFound       AOS-1110    AOS-1109 is in `cli/agents.py`.
-└── NotARunId           AOS-1111
+├── NotARunId           AOS-1111
+└── PayloadTooLarge     AOS-1120
 """
 
 from __future__ import annotations
@@ -97,6 +98,16 @@ class NotARunId(InputError):
     code = "AOS-1111"
     title = "This is not the id of a run."
     next_action = "List the runs with their ids: `aos runs ls`."
+
+
+class PayloadTooLarge(InputError):
+    """A value is over the limit of `payload_limit`, or a program over its own."""
+
+    code = "AOS-1120"
+    title = "This value is too large."
+    next_action = (
+        "Store it elsewhere and send where it is; or raise AOS_PAYLOAD_LIMIT and restart AOS."
+    )
 
 
 class InternalError(EngineError):

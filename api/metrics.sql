@@ -16,10 +16,11 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
 
 -- journal_page
 -- Settled events of a range of transactions, with what their runs are known for. A transaction is
--- never cut in two: its last row's companions come along.
+-- never cut in two: its last row's companions come along. Epoch 0 is no news: the first event of a
+-- run, and what a derived run keeps of its source, where it was counted.
 SELECT j.tx, j.kind, j.version, j.body, r.planner, r.created_at
 FROM journal j JOIN runs r USING (run_id)
-WHERE j.tx >= $1 AND j.tx < $2
+WHERE j.tx >= $1 AND j.tx < $2 AND j.epoch > 0
 ORDER BY j.tx FETCH FIRST $3 ROWS WITH TIES;
 
 -- settled_restarts

@@ -1,30 +1,34 @@
 """Rows and folds as what is shown. Pure: nothing here reads or decides anything.
 
-What is not shown: profiles and seeds inside journals, idempotency keys of others' requests, and the
-`details` of outcomes, which may quote a traceback.
+What is not shown: idempotency keys of others' requests, and the `details` of outcomes, which may
+quote a traceback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from ..actors.roster import RegisteredAgent
-from ..actors.runs.events import (
-    Plan,
-    RunFinished,
-    RunResumed,
-    RunStarted,
-    RunSubmitted,
-    StepIntended,
-    StepSettled,
-)
+from ..actors.runs.control import waits_for
+from ..actors.runs.eligibility import wake_time
+from ..actors.runs.events import RunResumed, StepSettled
 from ..actors.runs.fold import fold
 from ..actors.runs.state import Phase, RunState, Step, unreachable
 from ..actors.runs.store import Recorded
 from ..cluster.postgres import Row
-from .client.models import AgentView, RunSummary, RunView, StepView, SupervisionEvent, Totals
+from .client.models import (
+    AgentView,
+    RunPage,
+    RunSummary,
+    RunView,
+    StepView,
+    SupervisionEvent,
+    Totals,
+)
+from .pages import cursor_of
 
 
 def agent_view(agent: RegisteredAgent) -> AgentView:
@@ -48,6 +52,14 @@ def run_summary(row: Row) -> RunSummary:
     return RunSummary(**_summary(row))
 
 
+def run_page(rows: Iterable[Row], last: Row | None) -> RunPage:
+    """A page of them; `last` is its last row if there is more."""
+    return RunPage(
+        items=[run_summary(row) for row in rows],
+        next_cursor=cursor_of(last["run_id"]) if last else None,
+    )
+
+
 def run_view(row: Row, journal: Iterable[Recorded]) -> RunView:
     """A run's projection, with what its journal says about its steps and its answer."""
     events = [recorded.event for recorded in journal]
@@ -68,17 +80,6 @@ def supervision_event(row: Row) -> SupervisionEvent:
     return SupervisionEvent(**renamed, **shown)
 
 
-def event_data(recorded: Recorded) -> dict[str, Any]:
-    """A journal event as streams show it: the common fields, then those of its kind."""
-    event = recorded.event
-    return {
-        "seq": recorded.seq,
-        "at": event.at.isoformat(),
-        "kind": event.kind,
-        **_SHOWN[type(event)](event),
-    }
-
-
 def _summary(row: Row) -> dict[str, Any]:
     return {
         "id": row["run_id"],
@@ -91,9 +92,12 @@ def _summary(row: Row) -> dict[str, Any]:
             name: row[name]
             for name in (
                 "agent_id", "goal", "status", "planner", "priority", "trace_id", "last_seq", "code",
-                "message", "created_at", "started_at", "finished_at",
+                "message", "created_at", "started_at", "finished_at", "parent_run_id",
+                "derived_from", "derived_how", "program",
             )
         },
+        "waits_for": None if row["finished_at"] else row["waits_for"],
+        "wake_at": None if row["finished_at"] else wake_time(row["wake_at"]),
     }  # fmt: skip
 
 
@@ -116,82 +120,19 @@ def _step(state: RunState, step: Step, settled: Iterable[StepSettled]) -> StepVi
         duration_ms=sum(outcome.duration_ms for outcome in outcomes),
         cost_microusd=sum(outcome.cost_microusd for outcome in outcomes),
         message=step.outcome.message if step.outcome else "",
+        waits_for=waits_for(step) if step.phase is Phase.WAITING else None,
+        until=step.wait.until if step.phase is Phase.WAITING and step.wait else None,
+        child_run_id=_child(step),
     )
+
+
+def _child(step: Step) -> UUID | None:
+    if step.wait is None or step.wait.child_run_id is None or not step.spawned:
+        return None
+    return UUID(step.wait.child_run_id)
 
 
 def _step_status(state: RunState, step: Step) -> str:
     if step.phase is Phase.OPEN and (state.finished is not None or unreachable(state, step)):
         return "skipped"
     return step.phase.value
-
-
-def _submitted(event: RunSubmitted) -> dict[str, Any]:
-    names = ("agent_id", "agent_name", "goal", "planner", "trace_id", "code_version")
-    return {name: getattr(event, name) for name in names}
-
-
-def _activated(event: RunStarted | RunResumed) -> dict[str, Any]:
-    return {"epoch": event.epoch}
-
-
-def _intended(event: StepIntended) -> dict[str, Any]:
-    return {
-        "step_id": event.step_id,
-        "attempt": event.attempt,
-        "skill": event.skill,
-        "idempotency_key": event.idempotency_key,
-    }
-
-
-def _settled(event: StepSettled) -> dict[str, Any]:
-    outcome = event.outcome
-    shown: dict[str, Any] = {
-        "step_id": event.step_id,
-        "attempt": event.attempt,
-        "effects": event.effects.value,
-        "skill": outcome.skill,
-        "version": outcome.version,
-        "status": outcome.status.value,
-        "code": outcome.code,
-        "message": outcome.message,
-        "retryable": outcome.retryable,
-        "duration_ms": outcome.duration_ms,
-        "cost_microusd": outcome.cost_microusd,
-        "usage": [usage.model_dump() for usage in outcome.usage],
-    }
-    if event.plan is not None:
-        return {**shown, "plan": _plan(event.plan)}
-    return {**shown, "output": outcome.output, "large": event.large}
-
-
-def _plan(plan: Plan) -> dict[str, Any]:
-    steps = [
-        {
-            "id": step.id,
-            "skill": step.skill,
-            "version": step.version,
-            "depends_on": list(step.depends_on),
-        }
-        for step in plan.steps
-    ]
-    return {"steps": steps, "answers": plan.answer is not None}
-
-
-def _finished(event: RunFinished) -> dict[str, Any]:
-    return {
-        "status": event.status.value,
-        "code": event.code,
-        "message": event.message,
-        "answer": event.answer,
-        "large": event.large,
-    }
-
-
-_SHOWN: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
-    RunSubmitted: _submitted,
-    RunStarted: _activated,
-    RunResumed: _activated,
-    StepIntended: _intended,
-    StepSettled: _settled,
-    RunFinished: _finished,
-}

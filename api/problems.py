@@ -17,7 +17,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from ..actors.programs.errors import InvalidProgram
+from ..actors.programs.store import ProgramNotFound
 from ..actors.roster import AgentExists, AgentNotFound
+from ..actors.runs.control import StepNotReady
+from ..actors.runs.cutting import EffectsWouldRepeat, InvalidChange, StepNeverRan
+from ..actors.runs.derivations import RunNotOver
+from ..actors.runs.inbox import KeyConflict
+from ..actors.runs.operators import NoStop, NotADeadLetter, RunOver
 from ..actors.runs.store import RunNotFound
 from ..actors.runs.submission import IdempotencyConflict
 from ..cluster.errors import AccessError, AosError, InputError
@@ -41,6 +48,7 @@ from .errors import (
     MethodNotAllowed,
     NotARunId,
     NotReady,
+    PayloadTooLarge,
     RequestRefused,
     RouteNotFound,
     TooManyStreams,
@@ -62,6 +70,18 @@ STATUS: dict[type[AosError], int] = {
     AgentExists: 409,
     RunNotFound: 404,
     IdempotencyConflict: 409,
+    KeyConflict: 409,
+    RunOver: 409,
+    RunNotOver: 409,
+    StepNotReady: 409,
+    StepNeverRan: 409,
+    EffectsWouldRepeat: 409,
+    InvalidChange: 422,
+    NotADeadLetter: 409,
+    NoStop: 409,
+    PayloadTooLarge: 413,
+    ProgramNotFound: 404,
+    InvalidProgram: 422,
     InvalidDeclaration: 422,
     AgentTaken: 409,
     TeamExists: 409,

@@ -10,8 +10,13 @@ from uuid import UUID
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from ..actors.programs.store import ProgramStore
 from ..actors.roster import AgentStore
+from ..actors.runs.derivations import Derivations
+from ..actors.runs.eligibility import Standings
 from ..actors.runs.events import RunFinished
+from ..actors.runs.inbox import Inbox
+from ..actors.runs.operators import Operators
 from ..actors.runs.store import Recorded, RunStore
 from ..actors.runs.values import restore
 from ..cluster.identity import Principal, Role
@@ -37,6 +42,11 @@ class Services:
     database: Database
     runs: RunStore
     agents: AgentStore
+    inbox: Inbox
+    derivations: Derivations
+    operators: Operators
+    standings: Standings
+    programs: ProgramStore
     teams: TeamStore
     keys: KeyStore
     follower: Follower
@@ -52,6 +62,11 @@ class Services:
             database=database,
             runs=runs,
             agents=AgentStore(database),
+            inbox=Inbox(database),
+            derivations=Derivations(database, settings.blob_threshold),
+            operators=Operators(database),
+            standings=Standings(database),
+            programs=ProgramStore(database),
             teams=TeamStore(database),
             keys=KeyStore(database),
             follower=Follower(runs),
@@ -101,6 +116,10 @@ def _writer(caller: Annotated[Principal, Depends(_caller)]) -> Principal:
     return require(caller, Role.OPERATOR)
 
 
+def _admin(caller: Annotated[Principal, Depends(_caller)]) -> Principal:
+    return require(caller, Role.ADMIN)
+
+
 Door = Annotated[Services, Depends(_services)]
 """The application's services."""
 
@@ -109,3 +128,6 @@ Caller = Annotated[Principal, Depends(_caller)]
 
 Writer = Annotated[Principal, Depends(_writer)]
 """Whoever may change something."""
+
+Admin = Annotated[Principal, Depends(_admin)]
+"""Whoever may change what holds for everybody of a tenant."""

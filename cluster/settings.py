@@ -58,7 +58,9 @@ class Settings(BaseSettings):
 
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8787, ge=0, le=65535)
-    http_body_limit: int = Field(default=1_048_576, ge=1024)
+    http_body_limit: int = Field(default=2_097_152, ge=1024)
+    payload_limit: int = Field(default=1_048_576, ge=1024)
+    """The largest value that may be said to a run: a signal's payload, a decision's value."""
 
     ray_address: str | None = None
     ray_namespace: str = "aos"
@@ -100,6 +102,8 @@ class Settings(BaseSettings):
     janitor_interval: float = Field(default=60.0, gt=0)
     """Between two rounds of clearing away; what was seen in two of them goes."""
     blob_threshold: int = Field(default=65_536, ge=1024)
+    program_tenants: tuple[str, ...] = ("default",)
+    """Whose admins may bring code of their own: it is executed in their agents' processes."""
     private_hosts_allowed: tuple[str, ...] = ()
     """`host:port` that are not public but may be fetched: the SSRF guard's allow-list."""
 

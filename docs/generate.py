@@ -45,6 +45,8 @@ SETTINGS: dict[str, str] = {
     "http_host": "Where the HTTP front listens. It speaks plain HTTP.",
     "http_port": "Its port; 0 takes any free one.",
     "http_body_limit": "The largest request body, in bytes.",
+    "payload_limit": "The largest value, in bytes of JSON, that may be said to a run: a signal's "
+    "payload, a decision's value, a repair's result.",
     "ray_address": "A running Ray cluster to join. Without it `aos up` starts a local one.",
     "ray_namespace": "The Ray namespace of AOS's actors.",
     "ray_cpus": "CPUs that the local Ray counts. Without it: those of the machine.",
@@ -86,6 +88,8 @@ SETTINGS: dict[str, str] = {
     "retention_archive": "A directory into which removed runs go. Without it they are gone.",
     "retention_interval": "Seconds between two looks for runs to remove.",
     "blob_threshold": "Values over so many bytes are stored by content hash, beside the journal.",
+    "program_tenants": "Tenants whose admins may upload durable programs. They are executed in the "
+    "processes of the tenant's agents; in the environment a JSON list.",
     "private_hosts_allowed": "`host:port` pairs that are not public and may be fetched all the "
     'same; in the environment a JSON list, such as `["127.0.0.1:8900"]`.',
     "anthropic_api_key": "With it, agents whose planner is `auto` plan with Claude.",

@@ -11,3 +11,13 @@ ORDER BY created_at DESC LIMIT 1;
 -- program_source
 -- A program by content.
 SELECT source FROM programs WHERE tenant_id = $1 AND hash = $2 AND entry = $3;
+
+-- program_by_hash
+-- A program by content; of several entries the newest.
+SELECT name, hash, entry FROM programs WHERE tenant_id = $1 AND hash = $2
+ORDER BY created_at DESC LIMIT 1;
+
+-- list_programs
+-- What each name stands for now.
+SELECT DISTINCT ON (name) name, hash, entry, created_at FROM programs
+WHERE tenant_id = $1 ORDER BY name, created_at DESC LIMIT $2;

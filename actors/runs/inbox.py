@@ -60,6 +60,11 @@ class Inbox:
             return Said(row["number"], row["agent_id"], replayed=True)
         return None if row is None else Said(row["number"], row["agent_id"])
 
+    async def was_said(self, tenant: str, run_id: UUID, key: str) -> bool:
+        """Whether the run still knows of a message with this key."""
+        row = await self._database.fetch_one(QUERIES.said_before, tenant, run_id, key)
+        return row is not None
+
     async def tell_parent(self, tenant: str, run_id: UUID) -> UUID | None:
         """A finished child says so to its parent, once. The parent's agent, if it still listens."""
         agent_id: UUID | None = await self._database.fetch_value(

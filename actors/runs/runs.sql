@@ -45,12 +45,14 @@ SELECT run_id, max(seq) AS seq FROM journal
 WHERE run_id = ANY ($1::uuid[]) AND epoch = $2 GROUP BY run_id;
 
 -- submit_run
--- The row that lists and filters, made together with the first journal event.
+-- The row that lists and filters, made together with the first journal events. What a derived run
+-- keeps of its source, it has heard and spent.
 INSERT INTO runs (run_id, tenant_id, agent_id, root_run_id, goal, planner, priority, trace_id,
                   code_version, last_seq, parent_run_id, parent_step_id, derived_from, derived_how,
-                  program)
+                  program, heard, messages, steps, attempts, cost_microusd, input_tokens,
+                  output_tokens)
 VALUES ($1::uuid, $2, $3, coalesce($9::uuid, $1::uuid), $4, $5, $6, $7, $8, $10, $11, $12, $13,
-        $14, $15)
+        $14, $15, $16, $16, $17, $18, $19, $20, $21)
 ON CONFLICT DO NOTHING RETURNING run_id;
 
 -- submit_events
@@ -60,6 +62,10 @@ INSERT INTO journal (run_id, seq, tenant_id, epoch, kind, version, at, body, cha
 SELECT $1, e.seq, $2, 0, e.kind, e.version, e.at, e.body::json, e.chain
 FROM unnest($3::int[], $4::text[], $5::smallint[], $6::timestamptz[], $7::text[], $8::bytea[])
     AS e (seq, kind, version, at, body, chain);
+
+-- keep_blob
+-- A large value that an operator gave, before any activation of the run.
+INSERT INTO blobs (run_id, hash, tenant_id, content) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
 
 -- copy_blobs
 -- The large values that a run keeps of the one that it was made from.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from ...cluster.errors import Blame, InputError
@@ -14,6 +14,7 @@ from ...cluster.postgres import Transaction
 from ...skills.contracts import AgentProfile
 from .chain import chained, genesis
 from .events import Event, ProgramRef, RunSubmitted
+from .fold import fold
 from .journal import QUERIES
 
 CODE_VERSION = "aos-0.1.0"
@@ -26,6 +27,25 @@ class IdempotencyConflict(InputError):
     title = "This idempotency key was used with another request."
     next_action = "Use a new key for a new request, or repeat the first request unchanged."
     blame = Blame.CALLER
+
+
+class Keyed(Protocol):
+    """A request that may be repeated under its key."""
+
+    @property
+    def tenant(self) -> str:
+        """Whose key it is."""
+        ...
+
+    @property
+    def key(self) -> str | None:
+        """None: every request is a new one."""
+        ...
+
+    @property
+    def request_hash(self) -> str:
+        """What a repetition is known by."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +74,49 @@ class Accepted:
 async def submit_within(transaction: Transaction, submission: Submission) -> Accepted:
     """Make a run and its first event part of a transaction. Raises `IdempotencyConflict`."""
     run_id = new_id()
-    if submission.key is not None:
-        args = (submission.tenant, submission.key)
-        claimed = await transaction.fetch_value(
-            QUERIES.claim_key, *args, submission.request_hash, run_id
-        )
-        if claimed is None:
-            taken = await transaction.fetch_one(QUERIES.read_key, *args)
-            return _replayed(taken, submission)
+    if (made := await claim(transaction, submission, run_id)) is not None:
+        return made
     event = first_event(submission, run_id)
     await insert_run(transaction, submission.tenant, run_id, [event], submission.priority)
     return Accepted(run_id)
 
 
+async def claim(transaction: Transaction, request: Keyed, run_id: UUID) -> Accepted | None:
+    """Take a request's key for a run; the run that has it already. Raises `IdempotencyConflict`."""
+    if request.key is None:
+        return None
+    args = (request.tenant, request.key)
+    claimed = await transaction.fetch_value(QUERIES.claim_key, *args, request.request_hash, run_id)
+    if claimed is not None:
+        return None
+    taken = await transaction.fetch_one(QUERIES.read_key, *args)
+    if taken is None or taken["request_hash"] != request.request_hash:
+        raise IdempotencyConflict(f"key {request.key!r} stands for another request")
+    return Accepted(taken["run_id"], replayed=True)
+
+
 async def insert_run(
     transaction: Transaction, tenant: str, run_id: UUID, events: Sequence[Event], priority: int = 0
 ) -> bool:
-    """Make the row and the first events of a run. False: a run of this id is there already."""
+    """Make the row and the first events of a run. False: a run of this id is there already.
+
+    Events after the first are those that it keeps of another run: what they cost is counted as the
+    new run's, and messages to it are numbered on from those that they are.
+    """
     origin = events[0]
     if not isinstance(origin, RunSubmitted):
         raise TypeError(f"a run begins with run_submitted, not with {origin.kind}")
     parent, derived, program = origin.parent, origin.derived, origin.program
+    state = fold(run_id, events)
     made = await transaction.fetch_value(
         QUERIES.submit_run, run_id, tenant, UUID(origin.agent_id), origin.goal, origin.planner,
         priority, origin.trace_id, origin.code_version,
         UUID(parent.root_run_id) if parent else None, len(events),
         UUID(parent.run_id) if parent else None, parent.step_id if parent else None,
         UUID(derived.run_id) if derived else None, derived.how.value if derived else None,
-        program.name if program else None,
+        program.name if program else None, state.heard,
+        sum(not step.plans for step in state.steps.values()), state.totals.attempts,
+        state.totals.cost_microusd, state.totals.input_tokens, state.totals.output_tokens,
     )  # fmt: skip
     if made is None:
         return False
@@ -117,9 +152,3 @@ def first_event(submission: Submission, run_id: UUID) -> RunSubmitted:
 def seed_of(run_id: UUID) -> int:
     """A run's seed: 53 bits, so that JSON numbers carry it everywhere."""
     return run_id.int & (2**53 - 1)
-
-
-def _replayed(taken: Any, submission: Submission) -> Accepted:
-    if taken is None or taken["request_hash"] != submission.request_hash:
-        raise IdempotencyConflict(f"key {submission.key!r} stands for another request")
-    return Accepted(taken["run_id"], replayed=True)

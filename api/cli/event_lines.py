@@ -8,6 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from ..client.models import RunEvent
+from .outside_lines import LINES
 from .words import clock, duration, money, one_line, value
 
 Line = tuple[str, str, str]
@@ -28,7 +29,9 @@ def _unknown(_: dict[str, Any]) -> Line:
 
 def _submitted(fields: dict[str, Any]) -> Line:
     who = f"{fields.get('agent_name')} (planner {fields.get('planner')})"
-    return "○", "cyan", f"accepted for {who}: {one_line(str(fields.get('goal', '')))}"
+    made: dict[str, Any] = fields.get("derived") or {}
+    verb = f"made by {made.get('how')} of {made.get('run_id')}" if made else "accepted"
+    return "○", "cyan", f"{verb} for {who}: {one_line(str(fields.get('goal', '')))}"
 
 
 def _started(fields: dict[str, Any]) -> Line:
@@ -87,6 +90,8 @@ STATUS_STYLES = {
     "cancelled": "bold yellow",
     "quarantined": "bold red",
     "running": "cyan",
+    "waiting": "yellow",
+    "paused": "yellow",
     "pending": "dim",
 }
 """How the status of a run looks."""
@@ -104,4 +109,5 @@ _LINES: dict[str, Callable[[dict[str, Any]], Line]] = {
     "step_intended": _intended,
     "step_settled": _settled,
     "run_finished": _finished,
+    **LINES,
 }

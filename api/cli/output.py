@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json as json_format
 import sys
 from typing import Annotated
 
 from cyclopts import Parameter
 from pydantic import BaseModel
 from rich.console import Console, RenderableType
+
+from ...skills.contracts import JsonValue
 
 Json = Annotated[bool, Parameter(negative=())]
 """`--json`, alike everywhere."""
@@ -19,6 +22,17 @@ def show(value: BaseModel, rendered: RenderableType, *, json: bool) -> None:
         emit(value)
     else:
         console().print(rendered)
+
+
+def value_of(text: str | None) -> JsonValue:
+    """What was given on the command line: JSON; what is not JSON is text."""
+    if text is None:
+        return None
+    try:
+        value: JsonValue = json_format.loads(text)
+    except ValueError:
+        return text
+    return value
 
 
 def emit(value: BaseModel) -> None:

@@ -46,6 +46,7 @@ _STEP_STYLES = {
     "failed": "red",
     "in_doubt": "bold red",
     "skipped": "dim",
+    "waiting": "yellow",
     "open": "cyan",
 }
 
@@ -65,6 +66,12 @@ def render_run(run: RunView) -> RenderableType:
     parts: list[RenderableType] = [_headline(run), Text(one_line(run.goal, 200), "italic")]
     if run.message:
         parts.append(Text.assemble("why: ", plain(run.message)))
+    if run.waits_for:
+        parts.append(Text.assemble(_waits(run), (f"  more: aos runs why {run.id}", "dim")))
+    if run.derived_from:
+        parts.append(Text(f"{run.derived_how} of run {run.derived_from}", "dim"))
+    if run.parent_run_id:
+        parts.append(Text(f"child of run {run.parent_run_id}", "dim"))
     if run.answer is not None:
         parts += ["", Text("Answer", "bold"), Padding(Text(value(run.answer)), (0, 2))]
     if run.steps:
@@ -159,6 +166,11 @@ def _headline(run: RunSummary) -> Text:
     )
 
 
+def _waits(run: RunSummary) -> str:
+    until = f", until {moment(run.wake_at)}" if run.wake_at else ""
+    return f"{plain(run.waits_for or '')}{until}"
+
+
 def _steps(steps: list[StepView]) -> Table:
     table = _table("step", "skill", "outcome", "attempts", "duration", "cost", "")
     for step in steps:
@@ -169,7 +181,7 @@ def _steps(steps: list[StepView]) -> Table:
             str(step.attempts),
             duration(step.duration_ms) if step.attempts else "–",
             money(step.cost_microusd),
-            Text(one_line(step.message, 60)),
+            Text(one_line(step.waits_for or step.message, 60)),
             style="dim" if step.plans else None,
         )
     for column in (3, 4, 5):

@@ -12,15 +12,17 @@ from . import render
 from .exits import FAILED, INTERRUPTED, OK
 from .output import Json, console, emit
 from .output import show as show_value
+from .programs import order
 
 Flag = Annotated[bool, Parameter(negative=())]
 
 
 def run(
-    goal: str,
+    goal: str | None = None,
     /,
     *,
-    agent: str,
+    agent: str | None = None,
+    program: str | None = None,
     watch: Flag = False,
     idempotency_key: str | None = None,
     priority: int = 0,
@@ -31,9 +33,12 @@ def run(
     Parameters
     ----------
     goal
-        What to achieve, in words.
+        What to achieve, in words. A program may do without.
     agent
-        The agent's name or id.
+        The agent's name or id. Without it a program has an agent of its own name.
+    program
+        A durable program, FILE.py:FUNCTION: it is uploaded and run. A name without a file is that
+        of one that was uploaded.
     watch
         Follow the run until it is finished; the exit code is 1 if it did not complete.
     idempotency_key
@@ -44,7 +49,11 @@ def run(
         Print JSON.
     """
     with AosClient() as aos:
-        accepted = aos.runs.create(agent, goal, priority=priority, idempotency_key=idempotency_key)
+        asked = order(aos, goal, agent, program)
+        accepted = aos.runs.create(
+            asked.agent, asked.goal, priority=priority, idempotency_key=idempotency_key,
+            program=asked.program,
+        )  # fmt: skip
         if watch:
             if not json:
                 console().print(render.accepted_line(accepted))

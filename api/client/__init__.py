@@ -20,6 +20,15 @@ from .errors import ApiError, NoCredentials, NotRunning
 
 if TYPE_CHECKING:
     from .asynchronous import AsyncAosClient
+    from .control_models import (
+        DeadLetterView,
+        EligibilityPage,
+        EligibilityView,
+        MessageView,
+        ProgramView,
+        RepairView,
+        StopsView,
+    )
     from .models import (
         AgentView,
         EventPage,
@@ -35,14 +44,21 @@ if TYPE_CHECKING:
 
 # Loaded on first use: `aos --help` shall not wait for httpx and pydantic.
 _LATER = {
+    "AgentView": ".models",
     "AosClient": ".synchronous",
     "AsyncAosClient": ".asynchronous",
-    "AgentView": ".models",
+    "DeadLetterView": ".control_models",
+    "EligibilityPage": ".control_models",
+    "EligibilityView": ".control_models",
     "EventPage": ".models",
+    "MessageView": ".control_models",
+    "ProgramView": ".control_models",
+    "RepairView": ".control_models",
     "RunEvent": ".models",
     "RunSummary": ".models",
     "RunView": ".models",
     "StatusView": ".models",
+    "StopsView": ".control_models",
     "SupervisionEvent": ".models",
     "TeamChildView": ".team_models",
     "TeamSummary": ".team_models",
@@ -55,13 +71,20 @@ __all__ = [
     "AosClient",
     "ApiError",
     "AsyncAosClient",
+    "DeadLetterView",
+    "EligibilityPage",
+    "EligibilityView",
     "EventPage",
+    "MessageView",
     "NoCredentials",
     "NotRunning",
+    "ProgramView",
+    "RepairView",
     "RunEvent",
     "RunSummary",
     "RunView",
     "StatusView",
+    "StopsView",
     "SupervisionEvent",
     "TeamChildView",
     "TeamSummary",

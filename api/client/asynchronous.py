@@ -16,6 +16,7 @@ from ...skills.contracts import AgentProfile
 from . import calls
 from .calls import Call, Result
 from .config import find_target, is_local
+from .control_async import AsyncDeadLetters, AsyncEmergencyStop, AsyncPrograms, AsyncRunControl
 from .errors import ApiError, NotRunning
 from .models import (
     AgentPage,
@@ -57,6 +58,9 @@ class AsyncAosClient:
         )
         self.agents = _Agents(self)
         self.runs = _Runs(self)
+        self.dead_letters = AsyncDeadLetters(self)
+        self.emergency_stop = AsyncEmergencyStop(self)
+        self.programs = AsyncPrograms(self)
         self.teams = AsyncTeams(self)
 
     async def __aenter__(self) -> Self:
@@ -152,10 +156,7 @@ class _Agents:
         return await self._client.send(calls.list_agents(cursor, limit))
 
 
-class _Runs:
-    def __init__(self, client: AsyncAosClient) -> None:
-        self._client = client
-
+class _Runs(AsyncRunControl):
     async def create(
         self,
         agent: UUID | str,
@@ -163,9 +164,14 @@ class _Runs:
         *,
         priority: int = 0,
         idempotency_key: str | None = None,
+        program: str | None = None,
     ) -> RunView:
-        """Submit a goal. Once this returns the run cannot be lost."""
-        return await self._client.send(calls.create_run(agent, goal, priority, idempotency_key))
+        """Submit a goal, for a program if one is named. Once this returns the run cannot be
+        lost.
+        """
+        return await self._client.send(
+            calls.create_run(agent, goal, priority, idempotency_key, program)
+        )
 
     async def get(self, run_id: UUID | str) -> RunView:
         """One run."""

@@ -73,13 +73,16 @@ def release_agent(id_or_name: UUID | str) -> Call[AgentView]:
     return Call(AgentView, "POST", f"/api/v1/agents/{id_or_name}/release")
 
 
-def create_run(agent: UUID | str, goal: str, priority: int, key: str | None) -> Call[RunView]:
+def create_run(
+    agent: UUID | str, goal: str, priority: int, key: str | None, program: str | None = None
+) -> Call[RunView]:
     """Submit a goal; without a key of the caller's it gets one of its own."""
+    body: dict[str, Any] = {"agent": str(agent), "goal": goal, "priority": priority}
     return Call(
         RunView,
         "POST",
         "/api/v1/runs",
-        body={"agent": str(agent), "goal": goal, "priority": priority},
+        body=body if program is None else {**body, "program": program},
         headers={"Idempotency-Key": key or f"sdk-{uuid4()}"},
     )
 

@@ -57,7 +57,9 @@ class Totals(Shape):
 
 class RunSummary(Shape):
     """A run as lists show it. `duration_ms` is from its acceptance to its end; `last_seq` is the
-    number of its last event.
+    number of its last event. A run that holds no process says what it `waits_for`, and when it
+    looks again at the latest (`wake_at`, null: when somebody says something). `derived_from` is the
+    run that it was made from, `derived_how`: fork, rerun, repair or requeue.
     """
 
     id: UUID
@@ -76,6 +78,12 @@ class RunSummary(Shape):
     started_at: datetime | None
     finished_at: datetime | None
     duration_ms: int | None
+    waits_for: str | None = None
+    wake_at: datetime | None = None
+    parent_run_id: UUID | None = None
+    derived_from: UUID | None = None
+    derived_how: str | None = None
+    program: str | None = None
 
     @property
     def final(self) -> bool:
@@ -86,7 +94,8 @@ class RunSummary(Shape):
 class StepView(Shape):
     """One step. Duration and cost are those of all its attempts together; `code` is the last's.
 
-    `status`: open, succeeded, failed, in_doubt, or skipped (it will never run).
+    `status`: open, waiting, succeeded, failed, in_doubt, or skipped (it will never run). What a
+    waiting step `waits_for` is in words; `child_run_id` is the run that it has made.
     """
 
     id: str
@@ -100,6 +109,9 @@ class StepView(Shape):
     duration_ms: int
     cost_microusd: int
     message: str
+    waits_for: str | None = None
+    until: datetime | None = None
+    child_run_id: UUID | None = None
 
 
 class RunView(RunSummary):
@@ -140,11 +152,12 @@ class RunRequest(BaseModel):
     agent: str = Field(min_length=1, max_length=100)
     goal: str = Field(min_length=1, max_length=10_000)
     priority: int = Field(default=0, ge=-100, le=100)
+    program: str | None = Field(default=None, min_length=1, max_length=100)
 
-    @field_validator("goal", "agent")
+    @field_validator("goal", "agent", "program")
     @classmethod
-    def _storable(cls, text: str) -> str:
-        if "\x00" in text:
+    def _storable(cls, text: str | None) -> str | None:
+        if text is not None and "\x00" in text:
             raise ValueError("Text must not contain NUL characters")
         return text
 

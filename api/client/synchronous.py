@@ -15,6 +15,7 @@ from ...skills.contracts import AgentProfile
 from . import calls
 from .calls import Call, Result
 from .config import find_target, is_local
+from .control import DeadLetters, EmergencyStop, Programs, RunControl
 from .errors import ApiError, NotRunning
 from .models import (
     AgentPage,
@@ -56,6 +57,9 @@ class AosClient:
         )
         self.agents = _Agents(self)
         self.runs = _Runs(self)
+        self.dead_letters = DeadLetters(self)
+        self.emergency_stop = EmergencyStop(self)
+        self.programs = Programs(self)
         self.teams = Teams(self)
 
     def __enter__(self) -> Self:
@@ -151,10 +155,7 @@ class _Agents:
         return self._client.send(calls.list_agents(cursor, limit))
 
 
-class _Runs:
-    def __init__(self, client: AosClient) -> None:
-        self._client = client
-
+class _Runs(RunControl):
     def create(
         self,
         agent: UUID | str,
@@ -162,9 +163,12 @@ class _Runs:
         *,
         priority: int = 0,
         idempotency_key: str | None = None,
+        program: str | None = None,
     ) -> RunView:
-        """Submit a goal. Once this returns the run cannot be lost."""
-        return self._client.send(calls.create_run(agent, goal, priority, idempotency_key))
+        """Submit a goal, for a program if one is named. Once this returns the run cannot be
+        lost.
+        """
+        return self._client.send(calls.create_run(agent, goal, priority, idempotency_key, program))
 
     def get(self, run_id: UUID | str) -> RunView:
         """One run."""

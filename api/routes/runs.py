@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterable
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -23,7 +24,8 @@ from .. import pages
 from ..client.models import RunPage, RunRequest, RunView
 from ..errors import NotARunId
 from ..follow import Watch
-from ..present import event_data, run_summary
+from ..present import run_page
+from ..present_events import event_data
 from ..services import BEARER, Caller, Door, Writer
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"], dependencies=[BEARER])
@@ -66,7 +68,12 @@ async def submit(
 ) -> RunView:
     """Accept a goal. From this answer on the run cannot be lost."""
     agent = await door.agents.find(caller.tenant, request.agent)
-    accepted = await door.runs.submit(_submission(request, caller, agent, door.settings, key))
+    submission = _submission(request, caller, agent, door.settings, key)
+    if request.program is not None:
+        program = await door.programs.find(caller.tenant, request.program)
+        agreed = {"request": submission.request_hash, "program": program.model_dump()}
+        submission = replace(submission, program=program, request_hash=content_hash(agreed))
+    accepted = await door.runs.submit(submission)
     door.doorbell.ring(caller.tenant, agent.agent_id)
     response.headers["Location"] = f"/api/v1/runs/{accepted.run_id}"
     if accepted.replayed:
@@ -92,11 +99,7 @@ async def page(
         agent_id=of_agent.agent_id if of_agent else None,
         limit=limit + 1,
     )
-    shown, last = pages.cut(found, limit)
-    return RunPage(
-        items=[run_summary(row) for row in shown],
-        next_cursor=pages.cursor_of(last["run_id"]) if last else None,
-    )
+    return run_page(*pages.cut(found, limit))
 
 
 @router.get("/{run_id}")

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import httpx
 
+from aos.actors.runs.chain import chained
 from aos.actors.runs.events import (
     Event,
     Plan,
@@ -20,6 +21,7 @@ from aos.actors.runs.events import (
     RunResumed,
     RunStarted,
     RunStatus,
+    StepIntended,
     StepSettled,
 )
 from aos.actors.runs.fold import apply, fold
@@ -32,7 +34,7 @@ from aos.cluster.errors import AosError
 from aos.cluster.identity import DEFAULT_TENANT, Role
 from aos.cluster.ids import new_id
 from aos.cluster.postgres import Database
-from aos.skills.contracts import Effects, StructuredOutcome, Usage
+from aos.skills.contracts import Effects, EffectState, StructuredOutcome, Usage
 
 ACTIVATE = """
     INSERT INTO activations (agent_id, tenant_id, epoch, state, host)
@@ -144,12 +146,14 @@ class Journal:
         self._writer = JournalWriter(self.database, self.agent_id, self.tenant, self.epoch)
 
     async def append(self, *events: Event) -> None:
-        recorded = await RunStore(self.database).events(self.tenant, self.run_id)
+        store = RunStore(self.database)
+        recorded = await store.events(self.tenant, self.run_id)
         state = fold(self.run_id, [each.event for each in recorded])
-        first = state.seq + 1
+        last = (await store.links(self.tenant, self.run_id))[-1]
+        rows = chained(last.chain, state.seq + 1, events)
         for event in events:
             state = apply(state, event)
-        await self._writer.append(Append(state, first, events))
+        await self._writer.append(Append(state, rows))
 
     async def started(self) -> None:
         await self.append(RunStarted(at=now(), epoch=self.epoch))
@@ -162,6 +166,18 @@ class Journal:
 
     async def settled(self, step: str, output: Any = None, **outcome: Any) -> None:
         await self.append(self.settle(step, output, **outcome))
+
+    async def in_doubt(self, step: str) -> None:
+        """An unsafe call is made, and nobody knows what came of it."""
+        key = f"{self.run_id}/{step}/1"
+        outcome = StructuredOutcome.failure("ERR_TIMEOUT", effect=EffectState.UNKNOWN)
+        await self.append(
+            StepIntended(at=now(), step_id=step, attempt=1, skill="pay", idempotency_key=key),
+            StepSettled(
+                at=now(), step_id=step, attempt=1, effects=Effects.UNSAFE, idempotency_key=key,
+                outcome=outcome,
+            ),
+        )  # fmt: skip
 
     async def finished(self, answer: Any = "done", status: RunStatus = RunStatus.COMPLETED) -> None:
         code = "OK" if status is RunStatus.COMPLETED else "ERR_INTERNAL"

@@ -47,6 +47,18 @@ async def test_a_call_carries_what_its_step_and_its_run_were_pinned_to() -> None
     assert world.effects["s"] is Effects.UNSAFE
 
 
+async def test_changed_params_do_not_make_a_write_of_a_read() -> None:
+    get, overrides = a_step("s", "send", params={"method": "GET"}), {"s": {"method": "POST"}}
+    world = World(get, overrides=overrides)
+    await world.drive()
+    assert ending(world) == ("failed", "ERR_VALIDATION_FAILED")
+    assert "s" not in world.calls
+    world = World(get, overrides={"s": {"method": "GET", "url": "other"}})
+    world.replies["s"] = [ok()]
+    await world.drive()
+    assert world.calls["s"][0].params == {"method": "GET", "url": "other"}
+
+
 async def test_references_are_resolved_before_the_call() -> None:
     world = World(
         a_step("a"),
