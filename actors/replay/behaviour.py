@@ -105,8 +105,12 @@ def _line(state: RunState, event: Event) -> Line | None:
 
 
 def _outcome(outcome: StructuredOutcome) -> Line:
-    done = [[each.type, each.target, each.reversible] for each in outcome.side_effects]
-    tokens = [[each.model, each.input_tokens, each.output_tokens] for each in outcome.usage]
+    done: list[JsonValue] = [
+        [each.type, each.target, each.reversible] for each in outcome.side_effects
+    ]
+    tokens: list[JsonValue] = [
+        [each.model, each.input_tokens, each.output_tokens] for each in outcome.usage
+    ]
     return (
         outcome.code, outcome.retryable, outcome.effect.value, done or None,
         outcome.cost_microusd, tokens or None,

@@ -52,8 +52,8 @@ def expected(
             return _spawned(state, step_id, at)
         case Record(event):
             return (event,)
-        case Park(until, reason):
-            return (RunParked(at=at, until=until, reason=reason),)
+        case Park(until, reason, timed):
+            return (RunParked(at=at, until=until, reason=reason, timed=timed),)
         case Finish():
             return (finished(state, command, at, contents),)
         case _:
@@ -94,7 +94,7 @@ def mismatch(recorded: Event, expected: Event, *, texts: bool) -> Mismatch | Non
         whole = expected.answer
         if not carries(recorded.answer, recorded.large, whole):
             return Mismatch("answer", recorded.answer, whole)
-        kept = {"answer": None, "large": {}}
+        kept: JsonObject = {"answer": None, "large": {}}
         recorded = recorded.model_copy(update=kept)
         expected = expected.model_copy(update=kept)
     elif isinstance(recorded, StepClosed) and recorded.at != expected.at:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from ..runs.commands import Command, Dispatch
-from ..runs.machine import PATIENCE, decide
+from ..runs.machine import PATIENCE, RETRY_PATIENCE, decide
 from ..runs.state import Phase, RunState
 
 _ONE = {Phase.OPEN, Phase.IN_DOUBT}
@@ -30,6 +30,7 @@ def _breaks(state: RunState) -> Iterator[datetime]:
         if step.phase in _ONE and step.retry_at is not None:
             yield step.retry_at
             yield step.retry_at - PATIENCE
+            yield step.retry_at - RETRY_PATIENCE
         if step.phase is Phase.WAITING and step.wait is not None and step.wait.until is not None:
             yield step.wait.until
             yield step.wait.until - PATIENCE

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "QI4Lz5zopsbVmUokGMe6oWrJamXPalrpJLgVLneqoZNCtF72pdNThwYjivVYz0rolVbD4vdqVmiMlbibaC4vCg=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "+Ge1pjGDaX4eu4Vz+szTsYm92IvZY0h4Qnza01QzGonHFkFfV9zbGaeQhwA//dqKGcDN4mA31szI4bqLc09vBw=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "WAosYacuj2wIoDogWvPd6S2FXRdHiwi5tQbVWwdJC+YGWGiTKC3VXuiJhdjKBUxjm27F+kom2zh2XZ9p21knCg=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "TvHD/Te1k+20ytEyUGmMZ06UZLK9zpKxyexgjbDUFxIjLNBwqOANPAQcRbGjpm1LKO2ny78USrnONL3gsP0/BA=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "d4CywPcgJ3SON+Vou78m7blh16qMLCXkgHFJb+rQtcuKQEHxv8y+vjM/Emp9vu8YxoHuxZSwnFdwTYnYjrfIDw=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "A73vDZSNsKwDldVQLD1bJwvuyNTyvetgkF9vc851rUjoD7T2Jd2RyNlfct/FoFFg21gK4rEywekkNzny9Q8oCg=="}

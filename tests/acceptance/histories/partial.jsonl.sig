@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "A/inZtZoFvGB1RvVlfSZKpZikaPG6p+xz9QfccxubsvlNEE7gOq4qRhaPgNpnFFBQwPXKrle38XoNAtKkfljBw=="}

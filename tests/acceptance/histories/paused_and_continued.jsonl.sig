@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "lRtvSfqxCqaH0g3A7una6HvhrXUyAzP0QjYClOEwrRPx77a48UKdVAhVrnoxW8D7ZAhViYCYSEwClIhdi/AsDw=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "H1hBZ6Sey41siHsKzV0ysqEOQuoW8iKY1nhl/VDgCrj2ddfmFRR2gqtmucYzm7SbMe8rKtJDWAEimPaQOoPTCQ=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "Q060L6aA6ab2ASTFukkwnNyJW0hoVhmbnCWOthF5OD6MuZOqHbuYcI6/xPp5YkYHH1I0kaQ1pShdKjC6YU+hCQ=="}

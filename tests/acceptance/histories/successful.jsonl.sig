@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "3pifIQDLASG2EuUNTlwY5Fde33iD9cnc746XGzJWssXAlJ1FlfthD3HN+bgfbNOC00wrxu56XkoVwjwRymSHCg=="}

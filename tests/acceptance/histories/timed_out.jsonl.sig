@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "MNJJRjVUPzi8GUZlA9cUzWE/MYmeJrz9hWpAiBSwBD5PKNGrEpoLKyHbRWnh4QfnqVyYDUTIJSWyukYeEk0dBQ=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "61ujXtTY2Ou9O36b8kZDf0P/b0CcnJDmd/PyjZJJ3jhFr99za+SiZ+g0deFyOrNz4ZyCZdDnOSN2iNxDb1XUDw=="}
