@@ -40,6 +40,7 @@ from ..runs.state import IllegalTransition, RunState, dispatched
 from .contents import Contents
 from .expected import expected, finished, intended
 from .script import Script
+from .walk import LIFECYCLE
 
 _MOST_TURNS = 100_000
 
@@ -96,7 +97,8 @@ class Rerun:
         times = [each.instant for each in commands if isinstance(each, WaitUntil)]
         self._alarm = times[0] if times else None
         moved = False
-        for command in commands:
+        # As the driver does: calls are begun when everything else of the turn is done.
+        for command in sorted(commands, key=lambda each: isinstance(each, Dispatch)):
             moved = self._perform(command) or moved
             if self.state.finished is not None or self.state.parked is not None:
                 break
@@ -130,13 +132,22 @@ class Rerun:
     def _decide(self, *kinds: str, step_id: str = "", make: Callable[[datetime], Event]) -> bool:
         """Take a decision, at the instant at which it was taken, unless the world comes first."""
         found = self._script.counterpart(*kinds, step_id=step_id)
-        if found is not None and self._script.is_later(found[0]):
+        later = self._listens() if found is None else self._script.is_later(found[0])
+        if later:
             return False
         if found is not None:
             self._now = max(self._now, found[1].at)
             self._script.taken(found[0])
         self._add(make(self._now))
         return True
+
+    def _listens(self) -> bool:
+        """Whether the world has something to say before the process decides what the recorded one
+        did not: at this instant, or because it was said before the run was taken up.
+        """
+        fact = self._script.fact
+        told = bool(self.made) and isinstance(self.made[-1], (*LIFECYCLE, Heard))
+        return fact is not None and (fact.at <= self._now or (told and isinstance(fact, Heard)))
 
     def _record(self, event: Event) -> bool:
         step_id = getattr(event, "step_id", "")
@@ -210,14 +221,11 @@ class Rerun:
             return self._await(decision, fact)
         if fact is None:
             return not self.wanted and not self._strict and self._sleep(None)
-        if (
-            (step_id := _outcome_of(fact))
-            and step_id not in self._calls
-            and not self._script.copies
-        ):
-            return self._sleep(fact.at) or self._cannot(fact, "the machine makes no such call")
-        if not self._strict and self._sleep(fact.at):
-            return True
+        if self._sleep(fact.at):
+            return True  # a retry may be due before
+        step_id = "" if self._script.copies else _outcome_of(fact)
+        if step_id and step_id not in self._calls:
+            return self._cannot(fact, "the machine makes no such call")
         self._now = max(self._now, fact.at)
         return self._happen(fact)
 

@@ -61,7 +61,7 @@ class Script:
     @property
     def copies(self) -> bool:
         """Whether the next fact is a copy from the run that this one was derived of."""
-        return self._place < _copied(self.events)
+        return 0 < self._place < _copied(self.events)
 
     def happened(self) -> None:
         """The world has done it."""

@@ -72,8 +72,8 @@ def verify(
     judge = Judge(walk, reexecute)
     events: list[Event] = []
     unchecked = [_WITHOUT_LINKS[chain]] if chain in _WITHOUT_LINKS else []
-    for row in rows:
-        if fault is not None and row.seq >= fault.seq:
+    for place, row in enumerate(rows, 1):
+        if fault is not None and place >= fault.seq:
             break
         found = _next(walk, judge, row, events)
         if found is not None:

@@ -1,1 +1,1 @@
-{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "QI4Lz5zopsbVmUokGMe6oWrJamXPalrpJLgVLneqoZNCtF72pdNThwYjivVYz0rolVbD4vdqVmiMlbibaC4vCg=="}
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "sM660jvycv2o4eTGDKQUGyvnBPk0Ho68WUxFp20wZeGoQ4YtSa+KX+sAZBoCqpE6HVNocVCEhoukz4yUXBmXDw=="}

@@ -1,1 +1,1 @@
-{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "TvHD/Te1k+20ytEyUGmMZ06UZLK9zpKxyexgjbDUFxIjLNBwqOANPAQcRbGjpm1LKO2ny78USrnONL3gsP0/BA=="}
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "jfSsqnS2QjsFO1iBEsUmDwhQJ+dZ/cbbwgCCsudYEYl3PRrISdXLs6e2uli0UX89owfPkU6nSBlSdm+7dWnKAA=="}

@@ -1,1 +1,1 @@
-{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "J0KsyRFYhWnHGz0G8b3VXe6mNMZO8jyvAlbJqwkXU9L13ZCMZcixtSQoo2V3PU9LrgG6eR9CXGGH/rgWQ7ueCA=="}
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "2lekDs5+yzRbFZFcaDZNzRZU9aUOBJS+qkrA61bT5/HiuGi+O34A7HhPFqGjB4+5b8AEXMHoMVqBTBGaguemCA=="}

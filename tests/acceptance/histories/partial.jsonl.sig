@@ -1,1 +1,1 @@
-{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "A/inZtZoFvGB1RvVlfSZKpZikaPG6p+xz9QfccxubsvlNEE7gOq4qRhaPgNpnFFBQwPXKrle38XoNAtKkfljBw=="}
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "Cz6IvaVyJJDv4EjXffwN1mJ6V6BP1SGFVPdMUpYSsiSQ3xqrqe4DRMAzeyhIHOirx4SkDtlXrmsSh9ftTJEHAA=="}

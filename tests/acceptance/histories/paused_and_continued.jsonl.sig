@@ -1,1 +1,1 @@
-{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "lRtvSfqxCqaH0g3A7una6HvhrXUyAzP0QjYClOEwrRPx77a48UKdVAhVrnoxW8D7ZAhViYCYSEwClIhdi/AsDw=="}
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "NXjm6k35byhkjsMe9SvakUcJOpfIfmko2W7jWtu0U5Ch7RTTbZJP8e8SuGcs5d5OezqU/aPFc3tbxBCPk7IbBg=="}

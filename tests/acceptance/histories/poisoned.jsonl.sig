@@ -1,1 +1,1 @@
-{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "rHyP5No5bLI75NGpUqYhtB3sZ8ZCUlTBqDdJ+6uh3Jy2IqmVvviKatA/mtLLjKAi9X1r7i9P4hWyYQuu1W9NDA=="}
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "97Y35tKYS1M1EwN6JRZrXfv2ByvFn7J6Yt4rBblRFB+gkKrOI1xdkGXKW1cN6xPigRjaChe8yYN5YOQvKFHDDw=="}

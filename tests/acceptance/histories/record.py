@@ -1,7 +1,8 @@
 """Records the histories beside this file: `python tests/acceptance/histories/record.py`.
 
-Each is driven by the real driver over the real machine; only calls and time are scripted. What is
-recorded must replay for ever: record new ones beside the old, and never again what is there.
+Those that are not there yet, or those that are named. Each is driven by the real driver over the
+real machine; only calls and time are scripted. What is recorded must replay for ever: record new
+ones beside the old, and never again what is there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tests.support.catalogue import descriptor
 from tests.support.driving import World, planning
 from tests.support.runs import RUN, ok, permanent, transient
 
+from aos.actors.replay.behaviour import behaviour, signature
 from aos.actors.replay.signing import Signer
 from aos.actors.replay.trace import write_trace
 from aos.actors.runs.chain import chained, genesis
@@ -27,6 +29,7 @@ from aos.cluster.telemetry import configure
 from aos.skills.contracts import Effects, EffectState, InDoubtPolicy, SideEffect, Usage
 
 HERE = Path(__file__).parent
+INDEX = HERE / "behaviour.json"
 PAY = {"id": "pay", "skill": "pay"}
 
 Scenario = Callable[[], Awaitable[World]]
@@ -334,15 +337,21 @@ def trace_of(made: World) -> str:
 async def main() -> None:
     configure("warning")
     signer = Signer.make()
-    (HERE / "golden.pub").write_text(signer.public_key + "\n")
-    wanted = sys.argv[1:] or list(SCENARIOS)
+    index: dict[str, str] = json.loads(INDEX.read_text()) if INDEX.exists() else {}
+    wanted = sys.argv[1:] or [name for name in SCENARIOS if name not in index]
+    if not wanted:
+        return
+    with (HERE / "golden.pub").open("a") as keys:
+        keys.write(signer.public_key + "\n")
     for name in wanted:
         made = await SCENARIOS[name]()
         assert made.state.finished is not None, f"{name} is not over: {made.log}"
         file = HERE / f"{name}.jsonl"
         file.write_text(trace_of(made))
         file.with_suffix(".jsonl.sig").write_text(signer.sign(file.read_bytes()))
+        index[name] = signature(behaviour(RUN, made.events))
         print(f"{name}: {len(made.rows)} events, {made.state.status}")  # noqa: T201
+    INDEX.write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

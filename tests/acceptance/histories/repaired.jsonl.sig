@@ -1,1 +1,1 @@
-{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "H1hBZ6Sey41siHsKzV0ysqEOQuoW8iKY1nhl/VDgCrj2ddfmFRR2gqtmucYzm7SbMe8rKtJDWAEimPaQOoPTCQ=="}
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "T9b7ivDc4JO751KRH91BkHe6TP5bVeBGkFDYTOM4uaHUEg855UukQfggAgvmivmA7YD4rIi4GLSclcdZUn8CCQ=="}

@@ -1,1 +1,1 @@
-{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "3pifIQDLASG2EuUNTlwY5Fde33iD9cnc746XGzJWssXAlJ1FlfthD3HN+bgfbNOC00wrxu56XkoVwjwRymSHCg=="}
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "Ow2o0CuMpr4I9xDcDEzP3JwGrrJNfMrZfqI6+GDD3n/5azfFT6VBhCeVO0P0owx5Z/ijK0iUSLCr1kLsyyHDDg=="}

@@ -1,1 +1,1 @@
-{"format": "aos-signature/1", "algorithm": "ed25519", "key": "JtrGEvWZ4WNKyoylE65NuNuknmcNGGs2OP8sPCA0hvE=", "signature": "61ujXtTY2Ou9O36b8kZDf0P/b0CcnJDmd/PyjZJJ3jhFr99za+SiZ+g0deFyOrNz4ZyCZdDnOSN2iNxDb1XUDw=="}
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "YG1LrMeC2tTQrHS6in5PZ6yZsF9xzIviyoZLIwjxhbrMovv+PunuqMa1lH9TKP5oIueG+beFUN0fpbbgYKOsCQ=="}
