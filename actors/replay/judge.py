@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ..programs.recorded import REFUSED
 from ..runs.commands import HALTED, LOOK_AGAIN, NOT_INSTALLED, Advance, Command, Dispatch
 from ..runs.events import (
     Event,
@@ -27,9 +28,6 @@ from .expected import Mismatch, expected, mismatch
 from .told import commands_told, event_told, value_told
 from .walk import LIFECYCLE, Walk
 
-Reexecute = Callable[[RunState, ProgramAdvanced], str | None]
-"""Runs a program's turn again: why it is not what is recorded, or None."""
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -45,7 +43,6 @@ class Judge:
     """Judges events in order. `unchecked` says what could not be."""
 
     walk: Walk
-    reexecute: Reexecute | None = None
     unchecked: list[str] = field(default_factory=list[str])
 
     def judge(self, event: Event) -> tuple[Finding | None, tuple[Command, ...]]:
@@ -117,9 +114,8 @@ class Judge:
         """For each command that may be meant: how the event is not what it becomes, or None."""
         texts = self.walk.state.origin.code_version == CODE_VERSION
         for command in commands:
-            if isinstance(command, Advance) and isinstance(event, ProgramAdvanced):
-                yield self._program(event)
-                continue
+            if isinstance(event, ProgramAdvanced) and _advances(command, event):
+                yield None  # what the program did is for `reexecute` to say
             try:
                 becomes = expected(self.walk.state, command, event.at, self.walk.contents)
             except MissingValue as missing:
@@ -133,15 +129,8 @@ class Judge:
                     yield mismatch(event, each, texts=told)
         if isinstance(event, RunParked) and _held_up(self.walk, event, commands):
             yield None
-        if isinstance(event, StepClosed) and _abandoned(self.walk.state, event):
+        if isinstance(event, StepClosed) and _refused(self.walk.state, event):
             yield None
-
-    def _program(self, event: ProgramAdvanced) -> Mismatch | None:
-        if self.reexecute is None:
-            self.unchecked.append(f"{event_told(event)}: the program was not run again")
-            return None
-        cause = self.reexecute(self.walk.state, event)
-        return None if cause is None else Mismatch("program", "as recorded", cause)
 
     def _finding(self, event: Event, cause: str) -> Finding:
         said = self.walk.said(event.at)
@@ -183,9 +172,20 @@ def _held_up(walk: Walk, event: RunParked, commands: tuple[Command, ...]) -> boo
     return min(before, event.at) <= looked <= max(before, event.at)
 
 
-def _abandoned(state: RunState, event: StepClosed) -> bool:
-    """Whether a program gave a step up when it last ran."""
-    return bool(state.turns) and event.step_id in state.turns[-1].advanced.abandoned
+def _advances(command: Command, event: ProgramAdvanced) -> bool:
+    """Whether a program was to be told something; or was found to have changed before a call."""
+    return isinstance(command, Advance) or (event.error is not None and _calls(command))
+
+
+def _calls(command: Command) -> bool:
+    return isinstance(command, Dispatch)
+
+
+def _refused(state: RunState, event: StepClosed) -> bool:
+    """Whether a program had just asked for a step that it may not have."""
+    if not state.turns or event.outcome.code not in REFUSED:
+        return False
+    return any(event.step_id == asked.id for asked in state.turns[-1].advanced.requests)
 
 
 def _is_refusal(event: Event) -> bool:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..programs.recorded import REFUSED
 from ..runs.commands import HALTED, NOT_INSTALLED, Dispatch
 from ..runs.events import (
     Event,
     Heard,
     IntentWithdrawn,
+    ProgramAdvanced,
     RunFinished,
     RunParked,
     RunResumed,
@@ -21,6 +23,7 @@ from ..runs.events import (
     RunSubmitted,
     RunWoken,
     Source,
+    StepClosed,
     StepCompensated,
     StepIntended,
     StepReconciled,
@@ -109,6 +112,10 @@ def is_fact(event: Event) -> bool:
     """Whether the world, not the machine, brought an event about."""
     if isinstance(event, StepReconciled):
         return event.source is not Source.POLICY
+    if isinstance(event, ProgramAdvanced):
+        return event.error is not None
+    if isinstance(event, StepClosed):
+        return event.outcome.code in REFUSED
     if isinstance(event, RunParked):
         return event.reason.startswith((HALTED, NOT_INSTALLED))
     return isinstance(event, _FACTS)

@@ -31,7 +31,7 @@ from ...cluster.canonical import bytes_hash, canonical, readable
 from ...skills.contracts import JsonValue
 from ..runs.chain import Row, genesis
 from .errors import InvalidTrace
-from .judge import Reexecute
+from .programs import Reexecute
 from .verify import Chain, Divergence, Verification, verify
 
 FORMAT = "aos-trace/1"

@@ -10,11 +10,12 @@ from uuid import UUID
 
 from ...skills.contracts import JsonValue
 from ..runs.chain import Row, genesis, link
-from ..runs.events import Event, decode
-from ..runs.state import IllegalTransition
+from ..runs.events import Event, ProgramAdvanced, decode
+from ..runs.state import IllegalTransition, RunState
 from .behaviour import behaviour, signature
-from .contents import Contents
-from .judge import Judge, Reexecute
+from .contents import Contents, MissingValue
+from .judge import Judge
+from .programs import Reexecute
 from .told import commands_told, event_told, value_told
 from .walk import Walk
 
@@ -69,7 +70,7 @@ def verify(
     """Check a whole journal, in order of `seq` from 1. `values` are its large ones by hash."""
     chain, fault = check_chain(run_id, rows)
     walk = Walk(run_id, Contents(values))
-    judge = Judge(walk, reexecute)
+    judge = Judge(walk)
     events: list[Event] = []
     unchecked = [_WITHOUT_LINKS[chain]] if chain in _WITHOUT_LINKS else []
     for place, row in enumerate(rows, 1):
@@ -79,6 +80,13 @@ def verify(
         if found is not None:
             fault = found
             break
+    if fault is None and walk.state.turns:
+        try:
+            fault = _program(walk.state, events, reexecute) if reexecute is not None else None
+        except MissingValue as missing:
+            unchecked.append(f"the program was not executed again: value {missing} is not at hand")
+        if reexecute is None:
+            unchecked.append("the program was not executed again")
     last = rows[-1].chain.hex() if rows else ""
     sign = signature(behaviour(run_id, events)) if fault is None else ""
     status = walk.state.status.value
@@ -135,6 +143,14 @@ def _next(walk: Walk, judge: Judge, row: Row, events: list[Event]) -> Divergence
         return Divergence(row.seq, step, finding.recorded, finding.attempted, finding.cause)
     except IllegalTransition as error:
         return _illegal(walk, row.seq, event, error)
+
+
+def _program(state: RunState, events: Sequence[Event], reexecute: Reexecute) -> Divergence | None:
+    found = reexecute(state)
+    if found is None:
+        return None
+    turns = [seq for seq, each in enumerate(events, 1) if isinstance(each, ProgramAdvanced)]
+    return _fault(turns[found.turn - 1], found.recorded, found.attempted, found.cause)
 
 
 def _misread(row: Row, event: Event) -> Divergence | None:

@@ -15,6 +15,7 @@ LOOK_AGAIN = timedelta(seconds=30)
 HALTED, NOT_INSTALLED = "emergency stop: ", "not installed: "
 """How the reasons of such a rest begin."""
 
+
 @dataclass(frozen=True, slots=True)
 class Dispatch:
     """Call a skill, or one of its hooks. `intent_first`: commit the intent before, because it must

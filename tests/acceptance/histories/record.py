@@ -25,6 +25,7 @@ from aos.actors.runs.chain import chained, genesis
 from aos.actors.runs.events import Derivation, Derived, StepSettled
 from aos.actors.runs.submission import CODE_VERSION
 from aos.actors.runs.waiting import WAITS
+from aos.cluster.canonical import bytes_hash
 from aos.cluster.telemetry import configure
 from aos.skills.contracts import Effects, EffectState, InDoubtPolicy, SideEffect, Usage
 
@@ -326,6 +327,43 @@ async def forked() -> World:
     await made.clock.advance(60)
     await made.drive()
     return made
+
+
+@recorded
+async def program() -> World:
+    """A program: calls together, a signal, a skill that is not there; its process dies once."""
+    digest = bytes_hash(PROGRAM.encode())
+    made = world(program={"name": "agent.py", "hash": digest, "entry": "agent"})
+    made.family.sources[digest] = PROGRAM
+    made.replies["s1"] = [ok(10)]
+    drive = made.begin()
+    while len(made.waiting) < 2:
+        assert not drive.done(), drive.result()
+        await made.breathe()
+    await made.later(1)
+    await made.crash()
+    (first, second) = ("s2", "s3")
+    made.replies |= {first: [ok(20)], second: [permanent()]}
+    await made.begin()
+    made.say("signal", name="go", payload="now")
+    made.epoch += 1
+    await made.begin()
+    return made
+
+
+PROGRAM = """
+async def agent(ctx, goal):
+    first = await ctx.call("look", n=1)
+    two, three = await ctx.gather(
+        ctx.call("look", n=2), ctx.call("look", n=3), return_exceptions=True
+    )
+    word = await ctx.signal("go")
+    try:
+        await ctx.call("nothing")
+    except Exception as error:
+        word = [word, error.code, str(ctx.uuid())]
+    return [goal, first, two, str(three), word]
+"""
 
 
 def trace_of(made: World) -> str:
