@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from ..actors.replay.errors import ImpossibleReplay, NotReplayable
 from ..actors.roster import AgentExists, AgentNotFound
 from ..actors.runs.store import RunNotFound
 from ..actors.runs.submission import IdempotencyConflict
@@ -62,6 +63,8 @@ STATUS: dict[type[AosError], int] = {
     AgentExists: 409,
     RunNotFound: 404,
     IdempotencyConflict: 409,
+    ImpossibleReplay: 422,
+    NotReplayable: 409,
     InvalidDeclaration: 422,
     AgentTaken: 409,
     TeamExists: 409,

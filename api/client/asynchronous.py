@@ -28,6 +28,7 @@ from .models import (
     SupervisionEvent,
     TreeNode,
 )
+from .replays import AsyncReplays
 from .sse import Decoder
 from .stream import LOST, Following
 from .teams import AsyncTeams
@@ -58,6 +59,7 @@ class AsyncAosClient:
         self.agents = _Agents(self)
         self.runs = _Runs(self)
         self.teams = AsyncTeams(self)
+        self.replays = AsyncReplays(self)
 
     async def __aenter__(self) -> Self:
         return self

@@ -27,6 +27,7 @@ from .models import (
     SupervisionEvent,
     TreeNode,
 )
+from .replays import Replays
 from .sse import Decoder
 from .stream import LOST, Following
 from .teams import Teams
@@ -57,6 +58,7 @@ class AosClient:
         self.agents = _Agents(self)
         self.runs = _Runs(self)
         self.teams = Teams(self)
+        self.replays = Replays(self)
 
     def __enter__(self) -> Self:
         return self
