@@ -20,7 +20,7 @@ from .environment import Environment
 from .rounds import plan_request
 from .runs.machine import Dispatch
 from .runs.mailbox import Message
-from .runs.references import UnresolvedReference, resolve
+from .runs.references import UnresolvedReference
 from .runs.state import RunState
 
 _ORDER = tuple(Effects)
@@ -133,19 +133,7 @@ class Calls:
     async def _params(self, state: RunState, command: Dispatch) -> JsonObject:
         if command.plans:
             return await plan_request(state, self._env.catalog, self._env.outputs)
-        return await step_params(state, command.step.id, self._env)
-
-
-async def step_params(state: RunState, step_id: str, environment: Environment) -> JsonObject:
-    """A step's params with references resolved. Raises `UnresolvedReference`."""
-    step = state.steps[step_id].spec
-    if (given := state.origin.overrides.get(step_id)) is not None:
-        return given
-    if step.literal:
-        return step.params
-    outputs = await environment.outputs.of(state, step.depends_on)
-    resolved = resolve(step.params, outputs)
-    return resolved if isinstance(resolved, dict) else {}
+        return await self._env.outputs.params(state, command.step.id)
 
 
 def _beyond_plan(

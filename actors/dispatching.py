@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from ..cluster.telemetry import logger
 from ..skills.call import Mode
 from ..skills.contracts import Effects
 from .calls import Calls
 from .environment import Environment
 from .recording import Recording
+from .runs.commands import HALTED, LOOK_AGAIN, NOT_INSTALLED
 from .runs.events import IntentWithdrawn, StepIntended
 from .runs.machine import Dispatch, Park
 
 log = logger(__name__)
-
-LOOK_AGAIN = timedelta(seconds=30)
-"""When a run that an emergency stop or a missing skill holds up looks again by itself."""
 
 
 class Dispatching:
@@ -54,12 +50,12 @@ class Dispatching:
             # No commit goes before such a write, so nothing else would tell us in time.
             halted = await self._env.journal.look()
         if halted is not None:
-            return [], f"emergency stop: {halted}"
+            return [], f"{HALTED}{halted}"
         missing = [command for command in starts if not self._is_installed(command)]
         if not missing:
             return starts, ""
         names = ", ".join(f"{each.step.skill}@{each.step.version}" for each in missing[:3])
-        return [each for each in starts if each not in missing], f"not installed: {names}"
+        return [each for each in starts if each not in missing], f"{NOT_INSTALLED}{names}"
 
     def _is_installed(self, command: Dispatch) -> bool:
         if command.plans:

@@ -16,7 +16,7 @@ from ..cluster import faults
 from ..cluster.telemetry import logger
 from ..skills.call import Mode
 from ..skills.contracts import JsonValue, StructuredOutcome
-from .calls import Calls, Settled, step_params
+from .calls import Calls, Settled
 from .dispatching import Dispatching
 from .environment import Environment
 from .programs.turns import ProgramRun
@@ -178,7 +178,7 @@ class RunDriver:
     async def _begin(self, step_id: str) -> None:
         step, now = self.state.steps[step_id], self._env.clock.now()
         try:
-            params = await step_params(self.state, step_id, self._env)
+            params = await self._env.outputs.params(self.state, step_id)
         except UnresolvedReference as error:
             outcome = StructuredOutcome.failure("ERR_INVALID_REFERENCE", str(error))
             self._run.add(closed(step, now, outcome))
@@ -188,7 +188,7 @@ class RunDriver:
     async def _spawn(self, step_id: str) -> None:
         await self._run.commit()  # the child's id is on disk before the child can be
         step = self.state.steps[step_id]
-        params = await step_params(self.state, step_id, self._env)
+        params = await self._env.outputs.params(self.state, step_id)
         refusal = await self._env.children.spawn(self.state, step, params)
         now = self._env.clock.now()
         if refusal is not None or step.wait is None or step.wait.child_run_id is None:

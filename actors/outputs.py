@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from uuid import UUID
 
 from ..cluster.telemetry import logger
-from ..skills.contracts import JsonValue, StructuredOutcome
+from ..skills.contracts import JsonObject, JsonValue, StructuredOutcome
 from ..skills.guards import MAX_OUTPUT_BYTES
 from .runs.references import referenced, resolve
 from .runs.state import RunState
@@ -64,6 +64,16 @@ class Outputs:
             contents = await self.contents(state.run_id, step.large)
             found[step_id] = restore(step.outcome.output, step.large, contents)
         return found
+
+    async def params(self, state: RunState, step_id: str) -> JsonObject:
+        """A step's params with references resolved. Raises `UnresolvedReference`."""
+        step = state.steps[step_id].spec
+        if (given := state.origin.overrides.get(step_id)) is not None:
+            return given
+        if step.literal:
+            return step.params
+        resolved = resolve(step.params, await self.of(state, step.depends_on))
+        return resolved if isinstance(resolved, dict) else {}
 
     async def answer(self, state: RunState, template: JsonValue) -> JsonValue:
         """An answer's template with its references resolved. References to steps that failed in a

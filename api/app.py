@@ -13,7 +13,18 @@ from ..cluster.settings import Settings
 from . import problems
 from .doorbell import Doorbell, Unattended
 from .middleware import Authenticate, BodyLimit, RequestScope
-from .routes import agents, control, derived, programs, runs, standing, supervision, system, teams
+from .routes import (
+    agents,
+    control,
+    derived,
+    programs,
+    replay,
+    runs,
+    standing,
+    supervision,
+    system,
+    teams,
+)
 from .services import Services, version
 
 
@@ -49,7 +60,7 @@ def create_app(
     app.state.services = services
     problems.install(app)
     for module in (
-        agents, runs, control, derived, standing, programs, teams, supervision, system,
+        agents, runs, control, derived, replay, standing, programs, teams, supervision, system,
     ):  # fmt: skip
         app.include_router(module.router)
     return app

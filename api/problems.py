@@ -19,6 +19,7 @@ from starlette.types import Scope
 
 from ..actors.programs.errors import InvalidProgram
 from ..actors.programs.store import ProgramNotFound
+from ..actors.replay.errors import ImpossibleReplay, NotReplayable
 from ..actors.roster import AgentExists, AgentNotFound
 from ..actors.runs.control import StepNotReady
 from ..actors.runs.cutting import EffectsWouldRepeat, InvalidChange, StepNeverRan
@@ -82,6 +83,8 @@ STATUS: dict[type[AosError], int] = {
     PayloadTooLarge: 413,
     ProgramNotFound: 404,
     InvalidProgram: 422,
+    ImpossibleReplay: 422,
+    NotReplayable: 409,
     InvalidDeclaration: 422,
     AgentTaken: 409,
     TeamExists: 409,

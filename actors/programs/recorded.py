@@ -23,6 +23,9 @@ from .protocol import Advanced, Request, kind_of
 
 _NO_VERSION = "0.0.0"
 
+REFUSED = frozenset({"ERR_LIMIT_EXCEEDED", "ERR_FORBIDDEN_SKILL", "ERR_SKILL_NOT_FOUND"})
+"""What steps end with that a program may not have."""
+
 
 def admit_requests(
     state: RunState,

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ...skills.call import Mode
 from ...skills.contracts.values import JsonValue
 from .events import Event, PlannedStep, RunStatus
+
+LOOK_AGAIN = timedelta(seconds=30)
+"""When a run that an emergency stop or a missing skill holds up looks again by itself."""
+
+HALTED, NOT_INSTALLED = "emergency stop: ", "not installed: "
+"""How the reasons of such a rest begin."""
 
 
 @dataclass(frozen=True, slots=True)

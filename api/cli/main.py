@@ -28,6 +28,8 @@ app = App(
 agent = App(name="agent", help="Agents: who there is.")
 team = App(name="team", help="Teams: supervisors that you declare.")
 dead = App(name="dead", help="Dead letters: runs that AOS gave up.")
+replay = App(name="replay", help="Replay: drive recorded runs again; nothing is called.")
+trace = App(name="trace", help="Traces: journals as files that anybody can check.")
 runs = App(name="runs", help="Runs: what was submitted, and what came of it.")
 
 
@@ -81,6 +83,16 @@ _register(dead, "ls", f"{_HERE}.derive:dead_ls", "List runs that AOS gave up.")
 _register(dead, "show", f"{_HERE}.derive:dead_show", "Show one: why it was given up.")
 _register(dead, "requeue", f"{_HERE}.derive:dead_requeue", "Give one another chance.")
 _register(dead, "discard", f"{_HERE}.derive:dead_discard", "Have one off the list.")
+_register(runs, "verify", f"{_HERE}.replay:verify", "Check runs: chain, legality, decisions.")
+_register(runs, "trace", f"{_HERE}.traces:take", "Write a run's journal as a file to check.")
+app.command(replay)
+_register(replay, "mock", f"{_HERE}.replay:mock", "Drive a recorded run again.")
+_register(replay, "dry-run", f"{_HERE}.replay:dry_run", "What a run's plans would call now.")
+_register(replay, "what-if", f"{_HERE}.replay:what_if", "Drive a run with something changed.")
+_register(replay, "certify", f"{_HERE}.replay:certify", "Verify and replay many runs; a report.")
+app.command(trace)
+_register(trace, "verify", f"{_HERE}.traces:verify_files", "Check traces, without a database.")
+_register(trace, "sign", f"{_HERE}.traces:sign_files", "Sign traces with this AOS's key.")
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ from .models import (
     SupervisionEvent,
     TreeNode,
 )
+from .replays import AsyncReplays
 from .sse import Decoder
 from .stream import LOST, Following
 from .teams import AsyncTeams
@@ -62,6 +63,7 @@ class AsyncAosClient:
         self.emergency_stop = AsyncEmergencyStop(self)
         self.programs = AsyncPrograms(self)
         self.teams = AsyncTeams(self)
+        self.replays = AsyncReplays(self)
 
     async def __aenter__(self) -> Self:
         return self

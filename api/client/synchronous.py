@@ -28,6 +28,7 @@ from .models import (
     SupervisionEvent,
     TreeNode,
 )
+from .replays import Replays
 from .sse import Decoder
 from .stream import LOST, Following
 from .teams import Teams
@@ -61,6 +62,7 @@ class AosClient:
         self.emergency_stop = EmergencyStop(self)
         self.programs = Programs(self)
         self.teams = Teams(self)
+        self.replays = Replays(self)
 
     def __enter__(self) -> Self:
         return self

@@ -24,7 +24,7 @@ from aos.actors.runs.tallies import FAMILIES
 from aos.api.cli.main import app
 from aos.api.client import ApiError, TeamView
 from aos.api.metrics import RESTARTS
-from aos.api.routes import agents, runs, supervision, system, teams
+from aos.api.routes import agents, replay, runs, supervision, system, teams
 from aos.cluster.settings import Settings
 from aos.skills.contracts import (
     TAXONOMY,
@@ -230,6 +230,8 @@ def test_the_reference_names_all_commands_and_options() -> None:
     page = (DOCS / "reference/cli.md").read_text()
     paths = [[name] for name in app if not name.startswith("-")]
     paths += [["agent", verb] for verb in app["agent"] if not verb.startswith("-")]
+    paths += [["replay", verb] for verb in app["replay"] if not verb.startswith("-")]
+    paths += [["trace", verb] for verb in app["trace"] if not verb.startswith("-")]
     paths += [["runs", verb] for verb in app["runs"] if not verb.startswith("-")]
     paths += [["tree", verb] for verb in app["tree"] if not verb.startswith("-")]
     paths += [["team", verb] for verb in app["team"] if not verb.startswith("-")]
@@ -247,7 +249,7 @@ def test_the_reference_names_all_commands_and_options() -> None:
 
 def test_the_reference_names_all_routes() -> None:
     page = (DOCS / "reference/http.md").read_text()
-    for module in (agents, runs, supervision, system, teams):
+    for module in (agents, runs, replay, supervision, system, teams):
         for route in module.router.routes:
             assert isinstance(route, Route) or hasattr(route, "methods")
             for method in route.methods - {"HEAD"}:

@@ -1,0 +1,47 @@
+"""When the machine may have been asked between two events, and what it said then. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from ..runs.commands import Command, Dispatch
+from ..runs.machine import PATIENCE, RETRY_PATIENCE, decide
+from ..runs.state import Phase, RunState
+
+_ONE = {Phase.OPEN, Phase.IN_DOUBT}
+
+
+def instants(state: RunState, before: datetime, at: datetime) -> list[datetime]:
+    """The instants between two events at which the machine may say something else: the later one
+    first, for it is the most likely. Clocks of two machines may disagree, so either may be later.
+    """
+    low, high = min(before, at), max(before, at)
+    if low == high:
+        return [at]
+    between = {instant for instant in _breaks(state) if low < instant < high}
+    return [high, low, *sorted(between)]
+
+
+def _breaks(state: RunState) -> Iterator[datetime]:
+    yield state.deadline
+    for step in state.steps.values():
+        if step.phase in _ONE and step.retry_at is not None:
+            yield step.retry_at
+            yield step.retry_at - PATIENCE
+            yield step.retry_at - RETRY_PATIENCE
+        if step.phase is Phase.WAITING and step.wait is not None and step.wait.until is not None:
+            yield step.wait.until
+            yield step.wait.until - PATIENCE
+
+
+def said(state: RunState, instant: datetime) -> tuple[Command, ...]:
+    """What the machine says, with nothing under way but what must be: intents without an end."""
+    return decide(state, instant)
+
+
+def dispatches(state: RunState, known: frozenset[str], instant: datetime) -> list[Dispatch]:
+    """The calls that the machine asks for beside those that are known to be possible already."""
+    looked_at = replace(state, in_flight=state.in_flight | known)
+    return [each for each in decide(looked_at, instant) if isinstance(each, Dispatch)]

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "sM660jvycv2o4eTGDKQUGyvnBPk0Ho68WUxFp20wZeGoQ4YtSa+KX+sAZBoCqpE6HVNocVCEhoukz4yUXBmXDw=="}

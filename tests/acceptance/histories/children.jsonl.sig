@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "0FlTONJpy3YMbj+V/S6aDtRBztsBg1i1q3TaQZN87MdJuNkS+4pgt4pUlvjUTxe47mfFLBApbTl1/NYhBTBaDw=="}

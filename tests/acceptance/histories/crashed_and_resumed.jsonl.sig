@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "5OjXWyr9A3vAmlLTXW7xjHZceacVLS/4suXK01zetS4vo+dtbzk/fF49ybxshw/b0Cg7dhvEkjP7KlEu0kY4BA=="}

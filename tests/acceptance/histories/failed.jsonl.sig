@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "9k5lBUrB07c4PX9ZKsSh8RASYL2dR04eHq/GNyfoJi+uHjuRDowqDkgVV7LuRPZbLg0r3bAD8ZwIGKOKcY6ECw=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "jfSsqnS2QjsFO1iBEsUmDwhQJ+dZ/cbbwgCCsudYEYl3PRrISdXLs6e2uli0UX89owfPkU6nSBlSdm+7dWnKAA=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "lxG2ZLUDzkTQ4e25aALgnUK5yMWHK1oMSd1JQSlv+Et51msJ6nqS4aQ0GU1XbXnCzdAmcom2fUfOMyOt7KUxBA=="}

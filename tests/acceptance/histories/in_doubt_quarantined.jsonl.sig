@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "ZpqecXd4ZfO9Gi9C/79lzEwLsOIUPqH+BVdwlNNM8gq9WTd5QGj7T3Bt71SQIJFvxRKVZgjODpbtqLdI4F86Dg=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "2lekDs5+yzRbFZFcaDZNzRZU9aUOBJS+qkrA61bT5/HiuGi+O34A7HhPFqGjB4+5b8AEXMHoMVqBTBGaguemCA=="}

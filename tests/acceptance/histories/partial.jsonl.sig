@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "Cz6IvaVyJJDv4EjXffwN1mJ6V6BP1SGFVPdMUpYSsiSQ3xqrqe4DRMAzeyhIHOirx4SkDtlXrmsSh9ftTJEHAA=="}

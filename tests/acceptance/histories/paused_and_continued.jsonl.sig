@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "NXjm6k35byhkjsMe9SvakUcJOpfIfmko2W7jWtu0U5Ch7RTTbZJP8e8SuGcs5d5OezqU/aPFc3tbxBCPk7IbBg=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "97Y35tKYS1M1EwN6JRZrXfv2ByvFn7J6Yt4rBblRFB+gkKrOI1xdkGXKW1cN6xPigRjaChe8yYN5YOQvKFHDDw=="}

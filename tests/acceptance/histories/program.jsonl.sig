@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "KOF96wjPr0eIv3HWGdAuLHzgDcXYGHaeRHTkbQwGzmM=", "signature": "m1l0l6kTscF8aLUwve33li8YLegyVE9EZ6xtmu0PGLJ4fR5seNbYjtjxPzdK8RiMLxsKZVSJAQBG/4y3x0zwAA=="}

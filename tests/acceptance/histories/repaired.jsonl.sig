@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "T9b7ivDc4JO751KRH91BkHe6TP5bVeBGkFDYTOM4uaHUEg855UukQfggAgvmivmA7YD4rIi4GLSclcdZUn8CCQ=="}

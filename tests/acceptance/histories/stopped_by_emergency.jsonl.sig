@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "5CTp88BaVSnJOxPVfbJ5oEixw0UHYO5elzclbUU2FyQ6/eYlNeB/Calg88sUPjeHhmqZA7hN5khqTBD6qws1BA=="}

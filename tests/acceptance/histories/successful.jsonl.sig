@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "Ow2o0CuMpr4I9xDcDEzP3JwGrrJNfMrZfqI6+GDD3n/5azfFT6VBhCeVO0P0owx5Z/ijK0iUSLCr1kLsyyHDDg=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "6j2DIwVa9gh+bTXA4nzthLxXHyEy/iwFO71V1WPyMzb0M32jiC4tLQ7B3IfTm3fIFEJqRGLe4jqr6l1uIKxiCQ=="}

@@ -1,0 +1,1 @@
+{"format": "aos-signature/1", "algorithm": "ed25519", "key": "BtPacqzZeq/P92wJLKA5N44T2UqC2QNyot8VOkSjSb8=", "signature": "YG1LrMeC2tTQrHS6in5PZ6yZsF9xzIviyoZLIwjxhbrMovv+PunuqMa1lH9TKP5oIueG+beFUN0fpbbgYKOsCQ=="}
