@@ -40,8 +40,8 @@ from .pool import (
     used,
     worn_out,
 )
-from .process import HostProcess, limits_of
-from .store import HostStore, Lease
+from .process import HostProcess, leases_of, limits_of
+from .store import HostStore
 from .vouching import Voucher
 from .workers import fill_workers
 
@@ -66,6 +66,7 @@ class HostManager:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pool = Pool()
         self._processes: dict[str, HostProcess] = {}
+        self._in_making: set[str] = set()
         self._reasons: dict[str, Exit] = {}
         self._changed = asyncio.Event()
         self._ready = False
@@ -83,7 +84,10 @@ class HostManager:
             self._node = own_node()
             database = Database(dsn_of(self._settings), application_name="aos-hosts")
             lease = timedelta(seconds=self._settings.lease_seconds)
-            self._voucher = Voucher(HostStore(database), self._node, lease, self._leases)
+            self._voucher = Voucher(
+                HostStore(database), self._node, lease,
+                lambda: leases_of(self._processes, self._pool),
+            )  # fmt: skip
             self._spawn(self._keep_ready())
             self._spawn(self._voucher.run())
             budget = self._settings.memory_budget_mb
@@ -152,8 +156,8 @@ class HostManager:
         return {name: process.beat for name, process in self._processes.items()}
 
     async def hosts(self) -> list[str]:
-        """The names of all hosts that live."""
-        return list(self._processes)
+        """The names of all hosts that live or are being made: they are not nobody's."""
+        return [*self._processes, *self._in_making]
 
     async def why(self, name: str) -> dict[str, str] | None:
         """Why this manager ended a host, as an `Exit.last_word`; None if it did not."""
@@ -242,19 +246,6 @@ class HostManager:
             self._ready = False
             await asyncio.sleep(_SETTLE_SECONDS)
 
-    def _leases(self) -> list[Lease]:
-        members = self._pool.members
-        return [
-            Lease(
-                name, process.pid,
-                "taken" if process.dedicated or members[name].taken else "warm",
-                members[name].tenant if name in members else None,
-                members[name].served if name in members else 1,
-            )
-            for name, process in self._processes.items()
-            if process.dedicated or name in members
-        ]  # fmt: skip
-
     async def _make(self) -> str:
         name = f"aos-host:{new_id().hex[-12:]}"
         options = ActorOptions(name=name, detached=False, node=self._node)
@@ -265,12 +256,15 @@ class HostManager:
     async def _spawned(
         self, options: ActorOptions, seconds: float = _PREPARE_SECONDS
     ) -> HostProcess:
+        self._in_making.add(options.name)
         ref = spawn(_AGENT_ACTOR, options=options)
         try:
             about = await ref.call("prepare", timeout=seconds)
         except BaseException:
             ref.kill()
             raise
+        finally:
+            self._in_making.discard(options.name)
         process = HostProcess(ref, about["pid"], about["node"])
         self._processes[options.name] = process
         self._spawn(self._attend(process))

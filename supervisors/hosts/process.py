@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...cluster.engine import ActorRef
 from ...cluster.settings import Settings
-from .pool import Limits
+from .pool import Limits, Pool
+from .store import Lease
 
 
 @dataclass(slots=True)
@@ -23,6 +25,21 @@ class HostProcess:
     def about(self) -> dict[str, Any]:
         """What the agents' supervisor is told."""
         return {"ref": self.ref, "pid": self.pid, "node": self.node, "dedicated": self.dedicated}
+
+
+def leases_of(processes: Mapping[str, HostProcess], pool: Pool) -> list[Lease]:
+    """What a manager vouches for: all of its hosts."""
+    members = pool.members
+    return [
+        Lease(
+            name, process.pid,
+            "taken" if process.dedicated or members[name].taken else "warm",
+            members[name].tenant if name in members else None,
+            members[name].served if name in members else 1,
+        )
+        for name, process in processes.items()
+        if process.dedicated or name in members
+    ]  # fmt: skip
 
 
 def limits_of(settings: Settings) -> Limits:

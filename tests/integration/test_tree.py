@@ -75,11 +75,19 @@ def on_a_terminal(aos: RunningAos, *arguments: str) -> Iterator[Terminal]:
             os.close(master)
 
 
+def is_running(aos: RunningAos, title: str) -> bool:
+    node = node_of(aos.client.tree(), title)
+    return node is not None and node.state == "running"
+
+
 def start_a_run(aos: RunningAos, agent: str, pages: int = 4) -> Any:
-    """A run of some slow pages, its agent being active."""
+    """A run of some slow pages, its agent being active: in the table, and to its supervisor, which
+    hears of it a moment later.
+    """
     urls = ", ".join(aos.site.url(f"/slow/{uuid4().hex}") for _ in range(pages))
     run = aos.client.runs.create(agent, f"Fetch {urls}, extract the headings and summarise them")
     eventually(lambda: aos.client.agents.get(agent).pid is not None)
+    eventually(lambda: is_running(aos, agent))
     return run
 
 
