@@ -1,19 +1,26 @@
 """`make bench-peers`: the same work on AOS and on its peers, in turns; figures and a report.
 
-    python -m benchmarks.peers [--runs N] [--repetitions N] [--only SYSTEM,…] [--workloads w1,…]
+python -m benchmarks.peers [--runs N] [--repetitions N] [--only SYSTEM,…] [--workloads w1,…]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import tempfile
 from pathlib import Path
 
+import psutil
+
 from .catalog import CATALOG, SystemSpec
+from .chart import Bar, bars
 from .phase import Phase
+from .report import TARGETS, Measured, figures, markdown, ratios, verdict
 from .server import Server, running_server
 from .session import PEERS_PYTHON, session
+from .stats import Spread
 from .workload import Workload, throughput
 
 OUT = Path(__file__).parents[1] / "out"
@@ -32,8 +39,50 @@ def main() -> None:
     with running_server() as server:
         for repetition in range(asked.repetitions):
             for spec in specs:
-                phases += _take_turn(spec, server, repetition, _workloads(spec, asked.runs, wide), logs)
-                _keep(phases)
+                if workloads := _workloads(spec, asked.runs, wide):
+                    phases += _take_turn(spec, server, repetition, workloads, logs)
+                    _keep(phases)
+    _report(phases, asked.runs)
+
+
+def _report(phases: list[Phase], runs: int) -> None:
+    """The page, the chart, and the figures among those of other benchmarks."""
+    measured = Measured.of(phases)
+    (OUT / "report.md").write_text(markdown(measured, _facts(phases, runs)))
+    (OUT / "report.svg").write_text(_chart(measured))
+    file = OUT / "figures.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(known | figures(measured), indent=2, sort_keys=True) + "\n")
+    print(f"\n{'figure':24} {'median':>8}  {'range':17} target")
+    for name, ratio in ratios(measured).items():
+        target = " ".join(map(str, TARGETS.get(name, ())))
+        span = f"{ratio.low:.2f}-{ratio.high:.2f}"
+        print(f"{name:24} {ratio.median:8.2f}  {span:17} {target:8} {verdict(name, ratio.median)}")
+    print(f"\nwritten to {OUT}/report.md, report.svg, figures.json")
+
+
+def _facts(phases: list[Phase], runs: int) -> list[str]:
+    memory = psutil.virtual_memory().total / 2**30
+    repetitions = len({phase.repetition for phase in phases})
+    return [
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, "
+        "one embedded Postgres 18 (fsync, full-page writes, synchronous commit)",
+        f"{runs} runs a phase, {repetitions} repetitions in turns; medians, ranges in brackets",
+        "load of the machine when this was written: "
+        + ", ".join(f"{load:.1f}" for load in os.getloadavg()),
+    ]
+
+
+def _chart(measured: Measured) -> str:
+    found = []
+    for name in measured.systems():
+        spread = Spread.of(measured.summit(name, "read", "steps_s"))
+        spec = CATALOG[name]
+        found.append(
+            Bar(spec.title, spread.median, spread.low, spread.high,
+                ours=name == "aos", bound=not spec.peer and name != "aos")
+        )  # fmt: skip
+    return bars("W1: durable no-op steps, each at its best concurrency", "steps/s", found)
 
 
 def _workloads(spec: SystemSpec, runs: int, wide: tuple[int, ...]) -> list[Workload]:

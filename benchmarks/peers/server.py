@@ -81,7 +81,10 @@ class Server:
 
     def written(self, since: str) -> Written:
         """What was written between a position and now."""
-        return asyncio.run(self._written(since, self.position()))
+        until = self.position()
+        if until == since:
+            return Written(0, 0, 0)
+        return asyncio.run(self._written(since, until))
 
     def table_bytes(self, dsn: str) -> int:
         """Tables and indexes of a database."""

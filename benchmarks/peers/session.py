@@ -143,9 +143,7 @@ def session(
     """The system on a database of its own, from start to stop."""
     name = f"{spec.name}-{os.getpid()}-{repetition}"
     with server.database(name) as dsn:
-        children = [
-            Child(spec, part, logs / f"{spec.name}.log") for part in range(spec.processes)
-        ]
+        children = [Child(spec, part, logs / f"{spec.name}.log") for part in range(spec.processes)]
         try:
             for child in children:  # one after the other: the first makes the tables
                 child.tell("start", workload, dsn=dsn)

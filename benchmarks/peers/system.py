@@ -48,7 +48,7 @@ class System(Protocol):
 
 async def drive_tasks(workload: Workload, run: Callable[[str], Awaitable[object]]) -> Driven:
     """A closed loop of tasks: each begins its next run when its last one has ended."""
-    keys, driven = workload.keys(), Driven()
+    keys, driven = workload.names(), Driven()
 
     async def take_turns() -> None:
         for key in keys:
@@ -68,7 +68,7 @@ async def drive_tasks(workload: Workload, run: Callable[[str], Awaitable[object]
 
 def drive_threads(workload: Workload, run: Callable[[str], object]) -> Driven:
     """The same with threads, for systems whose calls block."""
-    keys, lock, driven = workload.keys(), Lock(), Driven()
+    keys, lock, driven = workload.names(), Lock(), Driven()
 
     def take_turns(_: int) -> None:
         for key in _shared(keys, lock):

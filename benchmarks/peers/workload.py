@@ -37,7 +37,7 @@ class Workload:
         """What a step returns."""
         return "x" * self.payload_bytes
 
-    def keys(self) -> Iterator[str]:
+    def names(self) -> Iterator[str]:
         """The names of its runs."""
         return (f"{self.name}-{number}" for number in range(self.first, self.first + self.runs))
 
@@ -53,7 +53,7 @@ class Workload:
         return shares
 
     def warm_up(self) -> Workload:
-        """A few runs of the same kind, so that nothing is measured being done for the first time."""
+        """A few runs of the same kind, so that nothing measured is done for the first time."""
         runs = max(WARM_UP_RUNS, 2 * self.concurrency)
         return self._with(name=f"{self.name}-warm", runs=runs)
 

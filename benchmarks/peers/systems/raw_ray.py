@@ -50,7 +50,9 @@ class RawRay:
             self._records = self._loop.run_until_complete(Records.open(dsn, 50))
 
     def drive(self, workload: Workload) -> Driven:
-        return self._loop.run_until_complete(drive_tasks(workload, lambda k: self._run(workload, k)))
+        return self._loop.run_until_complete(
+            drive_tasks(workload, lambda k: self._run(workload, k))
+        )
 
     async def _run(self, workload: Workload, key: str) -> None:
         records = self._records
