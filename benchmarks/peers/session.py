@@ -109,7 +109,9 @@ class Session:
     def measure(self, workload: Workload, *, transactions: bool = False) -> Phase:
         """A phase: warmed up, counted before, driven, counted after."""
         server, pids = self.server, self.pids
-        self.drive(workload.warm_up())
+        for part in self.drive(workload.warm_up()):
+            if part["failed"]:
+                raise SystemFailed(f"{part['failed']} runs failed: {part['errors'][:3]}")
         server.checkpoint()
         asked = server.transactions(self.dsn) if transactions else 0
         size, position = server.table_bytes(self.dsn), server.position()
