@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test unit lint types layers wheel integration bench clean
+.PHONY: demo test unit lint types layers wheel integration bench bench-peers clean
 
 demo: $(READY)  ## the main job, on real parts, with a crash in its middle
 	$(BIN)/aos demo
@@ -33,6 +33,15 @@ wheel: $(READY)  ## the wheel is built from the sdist, and the unit tests run ag
 bench: $(READY)  ## measures the running system; writes benchmarks/out/figures.json
 	$(BIN)/python benchmarks/run.py
 
+bench-peers: $(READY) .venv-peers/.ready  ## the same work on AOS, DBOS, LangGraph, asyncpg, Ray
+	PYTHONPATH=.src:. $(BIN)/python -m benchmarks.peers $(BENCH)
+
+.venv-peers/.ready: pyproject.toml benchmarks/peers/constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q --upgrade "pip>=25.1"
+	.venv-peers/bin/python -m pip install -q -c benchmarks/peers/constraints.txt --group peers
+	touch $@
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
@@ -40,4 +49,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .src/*.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers build dist .src/*.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,92 @@
+"""AOS: runs submitted through its HTTP front by the SDK, and followed to their last event.
+
+Everything is as it ships: five processes of the tree, agents in theirs, skills in theirs. Only the
+database is the harness's server instead of one of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from contextlib import ExitStack
+from itertools import cycle
+from pathlib import Path
+
+from tests.support.running import RunningAos, running_aos
+
+from aos.api.client import AosClient, AsyncAosClient
+from aos.api.demo.site import DemoSite
+from aos.skills.contracts import AgentProfile, PlannerChoice, RunLimits
+
+from ..system import Driven, drive_tasks
+from ..workload import Workload
+
+PLUGIN = Path(__file__).parents[1] / "plugin"
+_RUN_SECONDS = 300.0
+
+
+class Aos:
+    """A node with `agents` agents, over which runs are spread."""
+
+    def __init__(self, agents: int) -> None:
+        self._agents = agents
+        self._stack = ExitStack()
+        self._loop = asyncio.new_event_loop()
+
+    def start(self, dsn: str, workload: Workload, part: int) -> None:
+        del part
+        path = [str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH")])]
+        given = {"DATABASE_URL": dsn, "PYTHONPATH": os.pathsep.join(path)}
+        site = self._stack.enter_context(DemoSite())
+        self.aos: RunningAos = self._stack.enter_context(running_aos(site, **given))
+        key = json.loads((self.aos.settings.home / "credentials").read_text())["api_key"]
+        self.client = AsyncAosClient(self.aos.info["url"], key)
+        for number in range(self._agents):
+            self.aos.client.agents.create(profile(f"bench-{number}"))
+
+    def drive(self, workload: Workload) -> Driven:
+        goal = goal_of(workload)
+        names = cycle(f"bench-{number}" for number in range(self._agents))
+
+        async def run(key: str) -> None:
+            del key  # a run has an id of its own
+            made = await self.client.runs.create(next(names), goal)
+            last = None
+            async for event in self.client.runs.events(made.id, timeout=_RUN_SECONDS):
+                last = event
+            assert last is not None
+            assert last.fields["status"] == "completed", last
+
+        return self._loop.run_until_complete(drive_tasks(workload, run))
+
+    def stop(self) -> None:
+        self._loop.run_until_complete(self.client.close())
+        self._stack.close()
+
+
+def profile(name: str) -> AgentProfile:
+    """An agent whose plans are the workload's."""
+    return AgentProfile(
+        name=name,
+        planner=PlannerChoice(name="bench"),
+        limits=RunLimits(concurrent_runs=50, max_steps=1_000),
+    )
+
+
+def goal_of(workload: Workload) -> str:
+    """What the agents' planner makes its plan of."""
+    wanted = {"steps": workload.steps, "bytes": workload.payload_bytes}
+    if workload.ledger is not None:
+        wanted |= {"seconds": workload.step_seconds, "ledger": workload.ledger}
+    return json.dumps({"skill": f"bench_{workload.effects}", **wanted})
+
+
+def client_of(aos: RunningAos) -> AosClient:
+    """For code that waits."""
+    return aos.client
+
+
+def make(*, agents: int = 1) -> Aos:
+    """`agents`: over how many the runs are spread."""
+    return Aos(agents)

@@ -1,0 +1,102 @@
+"""LangGraph: a chain of five nodes with the Postgres checkpointer.
+
+`durability="sync"` commits a checkpoint before the next node begins; `"async"`, the default, lets
+the next node begin meanwhile, so a finished node may be lost: weaker than all others here.
+
+A saver holds a lock, so one saver is one connection at a time. A graph is compiled for each of ten
+savers, which is faster here than one saver with a pool of ten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from itertools import cycle
+from pathlib import Path
+from typing import Any, TypedDict
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.graph import END, START, StateGraph
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from ..system import Driven, drive_tasks
+from ..workload import Workload
+
+_SAVERS = 10
+
+
+class _State(TypedDict):
+    value: str
+
+
+class LangGraph:
+    """One process. Nobody recovers what it leaves but the caller, who invokes the thread again."""
+
+    def __init__(self, durability: str) -> None:
+        self._durability = durability
+        self._loop = asyncio.new_event_loop()
+        self._pools: list[AsyncConnectionPool[Any]] = []
+        self._graphs: list[Any] = []
+
+    def start(self, dsn: str, workload: Workload, part: int) -> None:
+        self._loop.run_until_complete(self._start(dsn, workload, set_up=part == 0))
+
+    async def _start(self, dsn: str, workload: Workload, set_up: bool) -> None:
+        for number in range(_SAVERS):
+            pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+                dsn, min_size=1, max_size=1, open=False,
+                kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row},
+            )  # fmt: skip
+            await pool.open(wait=True)
+            saver = AsyncPostgresSaver(pool)
+            if number == 0 and set_up:
+                await saver.setup()
+            self._pools.append(pool)
+            self._graphs.append(_chain(workload).compile(checkpointer=saver))
+        self._turns = cycle(self._graphs)
+
+    def drive(self, workload: Workload) -> Driven:
+        return self._loop.run_until_complete(drive_tasks(workload, self._one))
+
+    async def _one(self, key: str) -> None:
+        config = {"configurable": {"thread_id": key}}
+        await next(self._turns).ainvoke({"value": ""}, config, durability=self._durability)
+
+    def stop(self) -> None:
+        for pool in self._pools:
+            self._loop.run_until_complete(pool.close())
+
+
+def _chain(workload: Workload) -> Any:
+    graph = StateGraph(_State)
+    names = [f"step-{number}" for number in range(1, workload.steps + 1)]
+    for number, name in enumerate(names, start=1):
+        graph.add_node(name, _node(number, workload))
+    for before, after in zip([START, *names], [*names, END], strict=True):
+        graph.add_edge(before, after)
+    return graph
+
+
+def _node(number: int, workload: Workload) -> Any:
+    async def node(state: _State, config: RunnableConfig) -> _State:
+        del state
+        if workload.ledger is not None:
+            _note(Path(workload.ledger), f"{config['configurable']['thread_id']} {number} 1")
+            await asyncio.sleep(workload.step_seconds)
+        return {"value": workload.output}
+
+    return node
+
+
+def _note(ledger: Path, line: str) -> None:
+    descriptor = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, f"{line} {time.time():.6f}\n".encode())
+    os.close(descriptor)
+
+
+def make(*, durability: str = "sync") -> LangGraph:
+    """`durability`: "sync", "async" or "exit"."""
+    return LangGraph(durability)
