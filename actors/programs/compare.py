@@ -92,7 +92,7 @@ def _ending(advanced: Advanced) -> str:
         return f"the end with {advanced.error[0]}: {advanced.error[1]}"
     if advanced.finished:
         return f"the answer {_value(advanced.answer)}"
-    return _NOTHING if advanced.requests else "nothing but to wait"
+    return "nothing more" if advanced.requests else "nothing but to wait"
 
 
 def _shown(request: Request | None) -> str:

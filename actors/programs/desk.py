@@ -99,6 +99,6 @@ class Desk:
 
     def _next_id(self, skill: str) -> str:
         task = asyncio.current_task(self._loop)
-        if not self._loop.is_running() or not isinstance(task, ProgramTask):
+        if asyncio.get_running_loop() is not self._loop or not isinstance(task, ProgramTask):
             self._loop.refuse(f"{skill} awaited elsewhere", "a task of the program")
         return name_of(request_path(task.path, task.next_slot()))

@@ -78,7 +78,7 @@ class ProgramLoop(asyncio.AbstractEventLoop):
         """A child of the task that is running; see `identity` for its name."""
         if _comes_from_a_set_of_coroutines():
             coro.close()
-            self.refuse("asyncio.as_completed", "tasks made with asyncio.create_task as its input")
+            self.refuse("asyncio.as_completed", "asyncio.create_task for each of them before")
         parent = asyncio.current_task(self)
         if isinstance(parent, ProgramTask):
             path = (*parent.path, parent.next_slot())

@@ -89,7 +89,7 @@ def live(program: Program, world: Random, turns: int = 40) -> Life:
 
 
 def _outcome(request_id: str, world: Random) -> Delivery:
-    if world.random() < 0.2:
+    if world.random() < 0.15:
         return Delivery(request_id, failure=("ERR_HTTP_503", "the world is like that"))
     return Delivery(request_id, {"n": world.randrange(10), "list": [1, {"a": None}]})
 
@@ -214,5 +214,26 @@ def _grow(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
     )
 
 
-trees: st.SearchStrategy[Tree] = st.recursive(_LEAVES, _grow, max_leaves=14)
+def wild(world: Random, depth: int = 4) -> Tree:
+    """A large program: Hypothesis draws small ones, which end before much has happened."""
+    if not depth or world.random() < 0.25:
+        leaves = [("call", "fetch"), ("call", "mail@1.2.0"), ("sleep", 3), ("signal", "go")]
+        return world.choice([*leaves, *leaves, ("spawn", "sweep"), ("yield",), ("raise",)])
+    kind = world.choice(["sequence", "gather", "group", "race", "try", "try", "finally", "forget"])
+    parts = [wild(world, depth - 1) for _ in range(world.randint(1, 4))]
+    if kind in ("try", "finally"):
+        return (kind, parts[0], parts[-1])
+    if kind == "forget":
+        return ("sequence", (kind, parts[0]), *parts[1:])
+    return ("gather", world.random() < 0.6, *parts) if kind == "gather" else (kind, *parts)
+
+
+def _wild_sequence(world: Random) -> Tree:
+    return ("sequence", *(("try", wild(world), wild(world, 2)) for _ in range(world.randint(2, 5))))
+
+
+trees: st.SearchStrategy[Tree] = st.one_of(
+    st.recursive(_LEAVES, _grow, max_leaves=14),
+    st.integers(0, 2**32).map(Random).map(_wild_sequence),
+)
 """What programs do, of any nesting."""

@@ -65,7 +65,7 @@ def test_a_changed_record_is_found_at_its_turn(
     assert caught.value.context["turn"] == number + 1
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(trees, worlds)
 def test_a_program_that_is_dropped_anywhere_says_nothing(tree: Tree, world: Random) -> None:
     """Warnings are errors here: an unfinished task that complains would fail the test."""
