@@ -24,6 +24,14 @@ def instants(state: RunState, before: datetime, at: datetime) -> list[datetime]:
     return [high, low, *sorted(between)]
 
 
+def turning_points(state: RunState, before: datetime, at: datetime) -> list[datetime]:
+    """The earlier of two instants, and those up to the later one at which the machine may say
+    something else than before: between them it says the same.
+    """
+    low, high = min(before, at), max(before, at)
+    return [low, *sorted({instant for instant in _breaks(state) if low < instant <= high})]
+
+
 def _breaks(state: RunState) -> Iterator[datetime]:
     yield state.deadline
     for step in state.steps.values():

@@ -20,7 +20,7 @@ from ..runs.events import (
 from ..runs.fold import apply
 from ..runs.state import RunState
 from .contents import Contents
-from .instants import dispatches, instants, said
+from .instants import dispatches, instants, said, turning_points
 
 LIFECYCLE = (RunStarted, RunResumed, RunWoken)
 _LANDED = (StepSettled, StepReconciled, StepCompensated, StepRepaired)
@@ -59,7 +59,7 @@ class Walk:
         """Note the calls that may have been begun before the next event, which is at `at`."""
         if not self.state.epoch or self.state.finished is not None:
             return
-        for instant in self.instants(at):
+        for instant in turning_points(self.state, self.before or at, at):
             known = frozenset(self.possible)
             for command in dispatches(self.state, known, instant):
                 self.possible[command.step.id] = command

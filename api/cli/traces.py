@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ...actors.programs import load_source
+from ...actors.replay.errors import InvalidSignature, InvalidTrace
 from ...actors.replay.programs import Reexecute, reexecuting
 from ...actors.replay.signing import (
     PUBLIC_FILE,
@@ -84,9 +85,12 @@ def verify_files(
     for each in (file, *more):
         text = _text(each)
         trace = read_trace(text)
-        signed = _signed_by(each, text, key)
         executed = _program(program, trace.values)
         found = verification_view(verify_trace(trace, executed))
+        try:
+            signed = _signed_by(each, text, key)
+        except InvalidSignature as error:
+            signed, worst = f"not as signed: {error.detail}", FAILED
         worst = worst if found.holds else FAILED
         _print(each.name, found, signed, json=json)
     return worst
@@ -108,7 +112,9 @@ def sign_files(file: Path, /, *more: Path) -> int:
     signer = Signer.of_home(home)
     for each in (file, *more):
         text = _text(each)
-        read_trace(text)
+        found = verify_trace(read_trace(text)).divergence
+        if found is not None:
+            raise InvalidTrace(f"{each} does not verify: seq {found.seq}: {found.cause}")
         signature = Path(f"{each}.sig")
         signature.write_text(signer.sign(text.encode()))
         console().print(f"{signature}: check it with --key {home / PUBLIC_FILE}")

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         SupervisionEvent,
         TreeNode,
     )
+    from .replay_models import ReplayView, TraceView, VerificationView
     from .synchronous import AosClient
     from .team_models import TeamChildView, TeamSummary, TeamView
 
@@ -54,6 +55,7 @@ _LATER = {
     "MessageView": ".control_models",
     "ProgramView": ".control_models",
     "RepairView": ".control_models",
+    "ReplayView": ".replay_models",
     "RunEvent": ".models",
     "RunSummary": ".models",
     "RunView": ".models",
@@ -63,7 +65,9 @@ _LATER = {
     "TeamChildView": ".team_models",
     "TeamSummary": ".team_models",
     "TeamView": ".team_models",
+    "TraceView": ".replay_models",
     "TreeNode": ".models",
+    "VerificationView": ".replay_models",
 }
 
 __all__ = [
@@ -80,6 +84,7 @@ __all__ = [
     "NotRunning",
     "ProgramView",
     "RepairView",
+    "ReplayView",
     "RunEvent",
     "RunSummary",
     "RunView",
@@ -89,7 +94,9 @@ __all__ = [
     "TeamChildView",
     "TeamSummary",
     "TeamView",
+    "TraceView",
     "TreeNode",
+    "VerificationView",
 ]
 
 
