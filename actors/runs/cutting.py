@@ -136,10 +136,13 @@ def _rounds(state: RunState, step_id: str | None) -> Cut:
 
 
 def _turns(state: RunState, step_id: str | None) -> Cut:
-    """Of a program: the turns before it was told how the changed step ended."""
-    turns = next(
-        (n for n, turn in enumerate(state.turns) if step_id in turn.news), len(state.turns)
-    )
+    """Of a program: the turns before it was told how the changed step ended, and before its own
+    error, if it ended with one.
+    """
+    turns = len(state.turns)
+    for number, turn in reversed(list(enumerate(state.turns))):
+        if step_id in turn.news or turn.advanced.error is not None:
+            turns = number
     planned = {spec.id for turn in state.turns[:turns] for spec in turn.advanced.requests}
     kept = {each for each in planned - {step_id} if state.steps[each].over}
     return Cut(frozenset(kept), frozenset(planned), turns)

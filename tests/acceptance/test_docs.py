@@ -24,7 +24,18 @@ from aos.actors.runs.tallies import FAMILIES
 from aos.api.cli.main import app
 from aos.api.client import ApiError, TeamView
 from aos.api.metrics import RESTARTS
-from aos.api.routes import agents, replay, runs, supervision, system, teams
+from aos.api.routes import (
+    agents,
+    control,
+    derived,
+    programs,
+    replay,
+    runs,
+    standing,
+    supervision,
+    system,
+    teams,
+)
 from aos.cluster.settings import Settings
 from aos.skills.contracts import (
     TAXONOMY,
@@ -234,6 +245,7 @@ def test_the_reference_names_all_commands_and_options() -> None:
     paths += [["trace", verb] for verb in app["trace"] if not verb.startswith("-")]
     paths += [["runs", verb] for verb in app["runs"] if not verb.startswith("-")]
     paths += [["tree", verb] for verb in app["tree"] if not verb.startswith("-")]
+    paths += [[noun, verb] for noun in ("dead", "stop") for verb in app[noun] if verb[0] != "-"]
     paths += [["team", verb] for verb in app["team"] if not verb.startswith("-")]
     for path in paths:
         assert f"aos {' '.join(path)}" in page, path
@@ -249,7 +261,10 @@ def test_the_reference_names_all_commands_and_options() -> None:
 
 def test_the_reference_names_all_routes() -> None:
     page = (DOCS / "reference/http.md").read_text()
-    for module in (agents, runs, replay, supervision, system, teams):
+    modules = (
+        agents, control, derived, programs, replay, runs, standing, supervision, system, teams,
+    )  # fmt: skip
+    for module in modules:
         for route in module.router.routes:
             assert isinstance(route, Route) or hasattr(route, "methods")
             for method in route.methods - {"HEAD"}:
