@@ -13,7 +13,7 @@ from ..cluster.settings import Settings
 from . import problems
 from .doorbell import Doorbell, Unattended
 from .middleware import Authenticate, BodyLimit, RequestScope
-from .routes import agents, runs, supervision, system, teams
+from .routes import agents, provenance, retention, runs, supervision, system, teams
 from .services import Services, version
 
 
@@ -48,6 +48,6 @@ def create_app(
     )
     app.state.services = services
     problems.install(app)
-    for module in (agents, runs, teams, supervision, system):
+    for module in (agents, runs, provenance, teams, supervision, retention, system):
         app.include_router(module.router)
     return app

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from ..actors.retention.errors import NoRetention
 from ..actors.roster import AgentExists, AgentNotFound
 from ..actors.runs.store import RunNotFound
 from ..actors.runs.submission import IdempotencyConflict
@@ -73,6 +74,7 @@ STATUS: dict[type[AosError], int] = {
     KeyMissing: 401,
     KeyInvalid: 401,
     DatabaseUnavailable: 503,
+    NoRetention: 409,
     NotReady: 503,
     AosError: 500,
 }

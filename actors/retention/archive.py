@@ -9,8 +9,10 @@ A file is gzipped JSON lines, `sha256sum` and `zcat` are enough to read it:
     …
     {"end": {"runs": …, "events": …, "blobs": …, "sha256": …}}
 
-The last line has the SHA-256 of all lines before it. A line's row is what Postgres's
-`json_populate_record` makes a row of again, and the body of an event is its very text.
+The last line has the SHA-256 of all lines before it, and the `chain` of each event is that of its
+journal, so nobody can change a line unnoticed who cannot change what is known of it elsewhere. A
+line's row is what Postgres's `json_populate_record` makes a row of again, and the body of an event
+is its very text.
 """
 
 from __future__ import annotations
@@ -28,8 +30,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
+from uuid import UUID
 
-from ...cluster.canonical import bytes_hash
+from ...cluster.canonical import bytes_hash, canonical, readable
+from ..runs.chain import genesis, link
 from .errors import ArchiveDamaged, ArchiveUnwritable
 
 VERSION = 1
@@ -240,9 +244,11 @@ class _Reader:
 
     def whole(self, run: ArchivedRun) -> ArchivedRun:
         """The run, if its journal is complete."""
-        seqs = [event.get("seq") for event in run.events]
-        if seqs != list(range(1, int(run.row.get("last_seq", 0)) + 1)):
+        seqs = [event["seq"] for event in run.events]
+        if seqs != list(range(1, run.row["last_seq"] + 1)):
             raise self.damaged(f"the journal of run {run.run_id} has a gap")
+        if (seq := _unlinked(run)) is not None:
+            raise self.damaged(f"event {seq} of run {run.run_id} breaks the chain of its journal")
         return run
 
     def lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -285,6 +291,24 @@ class _Reader:
         if {**found, "sha256": self._digest.hexdigest()} != value:
             raise self.damaged("it is not what was written")
         return True
+
+
+def _unlinked(run: ArchivedRun) -> int | None:
+    """The first event whose link does not fit. Journals from before there were chains begin one
+    with a later event, or have none.
+    """
+    before: bytes | None = None
+    for event in run.events:
+        if (text := event.get("chain")) is None:
+            if before is not None:
+                return int(event["seq"])
+            continue
+        body = canonical(readable(event["body"])).decode()
+        before = before or genesis(UUID(run.run_id))
+        before = link(before, event["seq"], event["kind"], event["version"], body)
+        if text != f"\\x{before.hex()}":
+            return int(event["seq"])
+    return None
 
 
 def _unwritable(path: Path, error: OSError) -> ArchiveUnwritable:

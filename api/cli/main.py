@@ -28,6 +28,7 @@ app = App(
 agent = App(name="agent", help="Agents: who there is.")
 team = App(name="team", help="Teams: supervisors that you declare.")
 runs = App(name="runs", help="Runs: what was submitted, and what came of it.")
+retention = App(name="retention", help="Retention: what is kept, what goes, and where it has gone.")
 
 
 def _register(parent: App, name: str, place: str, summary: str) -> None:
@@ -60,7 +61,14 @@ _register(team, "release", f"{_HERE}.teams:release", "End a child's quarantine."
 app.command(runs)
 _register(runs, "ls", f"{_HERE}.runs:ls", "List runs, newest first.")
 _register(runs, "show", f"{_HERE}.runs:show", "Show one run: answer, steps, cost.")
+_register(runs, "history", f"{_HERE}.history:history", "Show where a run's result comes from.")
+_register(runs, "export", f"{_HERE}.history:export", "Write a run's history as CSV or JSON lines.")
 _register(runs, "watch", f"{_HERE}.runs:watch", "Follow a run until it is finished.")
+app.command(retention)
+_register(retention, "show", f"{_HERE}.retention:show", "Show the policy, and what it lets go.")
+_register(retention, "run", f"{_HERE}.retention:run", "Have old runs removed now.")
+_register(retention, "ls", f"{_HERE}.retention:ls", "List archives, newest first.")
+_register(retention, "read", f"{_HERE}.retention:read", "Check an archive, and read runs in it.")
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from .errors import ApiError, NoCredentials, NotRunning
 
 if TYPE_CHECKING:
     from .asynchronous import AsyncAosClient
+    from .history_models import RunHistory
     from .models import (
         AgentView,
         EventPage,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         SupervisionEvent,
         TreeNode,
     )
+    from .retention_models import ArchivePage, ArchiveView, RetentionView
     from .synchronous import AosClient
     from .team_models import TeamChildView, TeamSummary, TeamView
 
@@ -39,7 +41,11 @@ _LATER = {
     "AsyncAosClient": ".asynchronous",
     "AgentView": ".models",
     "EventPage": ".models",
+    "ArchivePage": ".retention_models",
+    "ArchiveView": ".retention_models",
+    "RetentionView": ".retention_models",
     "RunEvent": ".models",
+    "RunHistory": ".history_models",
     "RunSummary": ".models",
     "RunView": ".models",
     "StatusView": ".models",
@@ -54,11 +60,15 @@ __all__ = [
     "AgentView",
     "AosClient",
     "ApiError",
+    "ArchivePage",
+    "ArchiveView",
     "AsyncAosClient",
     "EventPage",
     "NoCredentials",
     "NotRunning",
+    "RetentionView",
     "RunEvent",
+    "RunHistory",
     "RunSummary",
     "RunView",
     "StatusView",

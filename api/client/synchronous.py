@@ -16,6 +16,7 @@ from . import calls
 from .calls import Call, Result
 from .config import find_target, is_local
 from .errors import ApiError, NotRunning
+from .history_models import RunHistory
 from .models import (
     AgentPage,
     AgentView,
@@ -27,6 +28,7 @@ from .models import (
     SupervisionEvent,
     TreeNode,
 )
+from .retention import Retention
 from .sse import Decoder
 from .stream import LOST, Following
 from .teams import Teams
@@ -57,6 +59,7 @@ class AosClient:
         self.agents = _Agents(self)
         self.runs = _Runs(self)
         self.teams = Teams(self)
+        self.retention = Retention(self)
 
     def __enter__(self) -> Self:
         return self
@@ -122,6 +125,17 @@ class AosClient:
         except httpx.TransportError as error:
             raise calls.unreachable(error, self.url) from error
 
+    def download(self, path: str) -> Iterator[bytes]:
+        """A file, piece by piece. Raises `ApiError`; `NotRunning` also for one that breaks off."""
+        try:
+            with self._http.stream("GET", path) as response:
+                if not response.is_success:
+                    response.read()
+                    calls.check(response)
+                yield from response.iter_bytes()
+        except httpx.TransportError as error:
+            raise calls.unreachable(error, self.url) from error
+
     def _send_once(self, call: Call[Result]) -> Result:
         try:
             response = self._http.request(**call.request)
@@ -180,6 +194,18 @@ class _Runs:
     ) -> RunPage:
         """A page of runs, newest first."""
         return self._client.send(calls.list_runs(agent, status, cursor, limit))
+
+    def history(self, run_id: UUID | str) -> RunHistory:
+        """Where a run's result comes from: statuses, plan, attempts, denials, restarts."""
+        return self._client.send(calls.get_history(run_id))
+
+    def export(
+        self,
+        run_id: UUID | str,
+        format: str = "jsonl",  # noqa: A002 - the API's name
+    ) -> Iterator[bytes]:
+        """The same as a file, `csv` or `jsonl`, piece by piece, one record a line."""
+        return self._client.download(calls.export_path(run_id, format))
 
     def events(
         self, run_id: UUID | str, *, after: int = 0, timeout: float | None = None

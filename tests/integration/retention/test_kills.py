@@ -30,9 +30,10 @@ async def killed(database_url: str, point: str, fault: str, tmp_path: Path) -> N
     faults.arm(armed, point, fault)
     process = await asyncio.create_subprocess_exec(
         sys.executable, removing.__file__, database_url, "30", str(tmp_path / "archive"),
-        env={**os.environ, "AOS_FAULTS_DIR": str(armed)},
+        env={**os.environ, "AOS_FAULTS_DIR": str(armed)}, stdin=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    assert await process.wait() == -9
+    await process.communicate(b"go\n")
+    assert process.returncode == -9
     assert faults.fired(armed, point)
 
 
