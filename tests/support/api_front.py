@@ -12,6 +12,7 @@ from uuid import UUID
 
 import httpx
 
+from aos.actors.runs.chain import chained
 from aos.actors.runs.events import (
     Event,
     Plan,
@@ -149,12 +150,14 @@ class Journal:
         self._writer = JournalWriter(self.database, self.agent_id, self.tenant, self.epoch)
 
     async def append(self, *events: Event) -> None:
-        recorded = await RunStore(self.database).events(self.tenant, self.run_id)
+        store = RunStore(self.database)
+        recorded = await store.events(self.tenant, self.run_id)
+        links = await store.links(self.tenant, self.run_id)
         state = fold(self.run_id, [each.event for each in recorded])
-        first = state.seq + 1
+        rows = chained(links[-1].chain, state.seq + 1, events)
         for event in events:
             state = apply(state, event)
-        await self._writer.append(Append(state, first, events))
+        await self._writer.append(Append(state, rows))
 
     async def started(self) -> None:
         await self.append(RunStarted(at=now(), epoch=self.epoch))

@@ -6,12 +6,15 @@ import asyncio
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.support.api_front import Front, Journal, Submit, usage
+from tests.support.command_line import cli_of
 
+from aos.actors.runs.events import RunStatus
 from aos.api.client import ApiError, AsyncAosClient
 from aos.cluster.identity import Role
 from aos.cluster.postgres import Database
@@ -23,23 +26,23 @@ RUNS = "/api/v1/runs"
 
 @pytest.fixture
 async def told(submit: Submit, database: Database) -> Journal:
-    """A run with everything in it: an attempt that failed, a denial, a restart that is explained."""
+    """A run with everything in it: a failed attempt, a denial, a restart that is explained."""
     journal = await submit()
     await journal.started()
     await journal.planned("fetch", "pay")
     await journal.settled("fetch", code="ERR_HTTP_503", duration_ms=30)
     recorder = EventRecorder(database)
     writing = asyncio.create_task(recorder.run())
-    report = Report("ended", str(journal.agent_id), "out_of_memory", "over 512 MiB")
+    report = Report(str(journal.agent_id), "ended", "out_of_memory", "over 512 MiB")
     recorder.record("agents", report, epoch=journal.epoch)
     while not await database.fetch_value("SELECT count(*) FROM supervision_events"):
-        await asyncio.sleep(0.01)
+        assert not writing.done()
     writing.cancel()
     await journal.take_over()
     await journal.resumed()
     await journal.settled("fetch", "=1+1", attempt=2, cost_microusd=7, usage=(usage(),))
     await journal.settled("pay", code="ERR_PERMISSION_DENIED", message="=not yours")
-    await journal.finished(status="failed")  # type: ignore[arg-type]
+    await journal.finished(status=RunStatus.FAILED)
     return journal
 
 
@@ -59,9 +62,7 @@ async def test_a_history_has_everything_with_its_reasons(
     ]
     assert found["attempts"][2]["cost_microusd"] == 7
     assert found["attempts"][2]["idempotency_key"] == f"{told.run_id}/fetch/1"
-    assert [(each["step"], each["message"]) for each in found["denials"]] == [
-        ("pay", "=not yours")
-    ]
+    assert [(each["step"], each["message"]) for each in found["denials"]] == [("pay", "=not yours")]
     (restart,) = found["restarts"]
     assert (restart["before"], restart["epoch"]) == (1, 2)
     assert (restart["reason"], restart["detail"]) == ("out_of_memory", "over 512 MiB")
@@ -98,7 +99,8 @@ async def test_a_long_history_is_read_page_by_page(
     journal = await submit()
     await database.execute(
         "INSERT INTO journal (run_id, seq, tenant_id, epoch, kind, version, at, body) "
-        "SELECT $1, n, 'default', 0, 'of_the_future', 9, now(), '[]' FROM generate_series(2, 2000) n",
+        "SELECT $1, n, 'default', 0, 'of_the_future', 9, now(), '[]' "
+        "FROM generate_series(2, 2000) n",
         journal.run_id,
     )
     await database.execute("UPDATE runs SET last_seq = 1990 WHERE run_id = $1", journal.run_id)
@@ -116,3 +118,23 @@ async def test_the_sdk_has_it(front: Front, told: Journal, tmp_path: Path) -> No
             async for _ in aos.runs.export(told.agent_id):
                 pass
         assert (await aos.retention.show()).days is None
+
+
+async def test_the_command_line(front: Front, told: Journal, tmp_path: Path) -> None:
+    aos = await cli_of(front)
+    shown = await aos("runs", "history", str(told.run_id))
+    assert shown.code == 0, shown.err
+    for word in ("out_of_memory", "ERR_PERMISSION_DENIED", "http_call@1.0.0", "accepted"):
+        assert word in shown.out
+    as_json = json.loads((await aos("runs", "history", str(told.run_id), "--json")).out)
+    assert len(as_json["attempts"]) == 4
+    lines = (await aos("runs", "export", str(told.run_id))).out.splitlines()
+    assert {json.loads(line)["run_id"] for line in lines} == {str(told.run_id)}
+    file = tmp_path / "run.csv"
+    wrote = await aos("runs", "export", str(told.run_id), "--format", "csv", "--output", str(file))
+    assert (wrote.code, wrote.out) == (0, "")
+    assert len(file.read_text().splitlines()) == len(lines) + 1
+    gone = await aos("runs", "export", str(told.agent_id), "--output", str(tmp_path / "no.jsonl"))
+    assert (gone.code, "AOS-3002" in gone.err) == (4, True)
+    left = await asyncio.to_thread(os.listdir, tmp_path)
+    assert [name for name in left if "run.csv" in name or "no.jsonl" in name] == ["run.csv"]

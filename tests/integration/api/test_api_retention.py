@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.api_front import Front, make_front
+from tests.support.command_line import cli_of
 from tests.support.old_runs import insert_runs, make_week
 from tests.support.retained import retention
 
@@ -19,9 +22,7 @@ RETENTION, RUNS = "/api/v1/retention", "/api/v1/runs"
 
 
 @pytest.fixture
-async def keeping(
-    database: Database, database_url: str, tmp_path: Path
-) -> AsyncIterator[Front]:
+async def keeping(database: Database, database_url: str, tmp_path: Path) -> AsyncIterator[Front]:
     """A front of an AOS that keeps runs for thirty days."""
     settings: dict[str, Any] = {"retention_days": 30, "retention_archive": str(tmp_path / "old")}
     front = await make_front(database, database_url, tmp_path, **settings)
@@ -82,14 +83,12 @@ async def test_archives_are_listed_to_those_whose_runs_are_in_them(
         for number, tenant in enumerate(("default", "others")):
             await insert_runs(database, old.monday, 5, tenant=tenant, first=100 * number)
     assert await retention(database, archive=tmp_path / "old").round() == 30
-    seen, cursor = list[dict[str, Any]](), ""
+    seen, params = list[dict[str, Any]](), {"limit": "2"}
     for _ in range(3):
-        page = (
-            await ours.get(f"{RETENTION}/archives", params={"limit": 2, "cursor": cursor or None})
-        ).json()
+        page = (await ours.get(f"{RETENTION}/archives", params=params)).json()
         seen += page["items"]
-        cursor = page["next_cursor"]
-    assert cursor is None
+        params["cursor"] = page["next_cursor"]
+    assert page["next_cursor"] is None
     assert [each["id"] for each in seen] == sorted((each["id"] for each in seen), reverse=True)
     assert len(seen) == 6
     assert all(each["path"].startswith(str(tmp_path)) for each in seen)
@@ -130,3 +129,49 @@ async def test_a_key_of_a_run_that_is_gone_may_be_used_again(
     assert after.status_code == 202
     assert "idempotent-replayed" not in after.headers
     assert after.json()["id"] != str(gone)
+
+
+async def test_the_command_line(front: Front, database: Database, tmp_path: Path) -> None:
+    cli = await cli_of(front)
+    assert "kept for ever" in (await cli("retention", "show")).out
+    refused = await cli("retention", "run")
+    assert (refused.code, refused.out) == (4, "")
+    assert "AOS-5103" in refused.err
+    assert (await cli("retention", "ls")).out.strip() == "no archives"
+    old = await make_week(database, 20)
+    runs = await insert_runs(database, old.monday, 3)
+    await retention(database, archive=tmp_path / "old").round()
+    listed = await cli("retention", "ls")
+    path = tmp_path / "old" / "default" / f"{old.name}-1.jsonl.gz"
+    assert str(path) in listed.out
+    whole = await cli("retention", "read", str(path))
+    assert whole.out.strip() == (
+        f"whole: 3 runs of default, week {old.name}, 27 events, 0 large values"
+    )
+    assert json.loads((await cli("retention", "read", str(path), "--json")).out)["events"] == 27
+    found = await cli("retention", "read", str(path), "--run", str(runs[1]))
+    lines = [json.loads(line) for line in found.out.splitlines()]
+    assert lines[0]["run"]["run_id"] == str(runs[1])
+    assert [line["event"]["seq"] for line in lines[1:]] == list(range(1, 10))
+    lacking = await cli("retention", "read", str(path), "--run", "nobody")
+    assert (lacking.code, "AOS-1121" in lacking.err) == (2, True)
+    await asyncio.to_thread(path.write_bytes, b"not an archive")
+    damaged = await cli("retention", "read", str(path))
+    assert (damaged.code, "AOS-5101" in damaged.err) == (1, True)
+
+
+async def test_the_command_line_of_an_aos_that_keeps_for_thirty_days(
+    keeping: Front, database: Database
+) -> None:
+    aos = await cli_of(keeping)
+    old = await make_week(database, 20)
+    await insert_runs(database, old.monday, 12)
+    shown = (await aos("retention", "show")).out
+    assert "30 days after their end" in shown
+    assert "goes in the next round" in shown
+    assert "12 runs would go into" in (await aos("retention", "run", "--dry-run")).out
+    assert "12 runs go into" in (await aos("retention", "run")).out
+    assert keeping.bell.retained == 1
+    await retention(database).round()
+    assert "nothing is old enough to go" in (await aos("retention", "run")).out
+    assert old.name in (await aos("retention", "show")).out
