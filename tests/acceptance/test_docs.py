@@ -24,7 +24,7 @@ from aos.actors.runs.tallies import FAMILIES
 from aos.api.cli.main import app
 from aos.api.client import ApiError, TeamView
 from aos.api.metrics import RESTARTS
-from aos.api.routes import agents, runs, supervision, system, teams
+from aos.api.routes import agents, provenance, retention, runs, supervision, system, teams
 from aos.cluster.settings import Settings
 from aos.skills.contracts import (
     TAXONOMY,
@@ -231,6 +231,7 @@ def test_the_reference_names_all_commands_and_options() -> None:
     paths += [["runs", verb] for verb in app["runs"] if not verb.startswith("-")]
     paths += [["tree", verb] for verb in app["tree"] if not verb.startswith("-")]
     paths += [["team", verb] for verb in app["team"] if not verb.startswith("-")]
+    paths += [["retention", verb] for verb in app["retention"] if not verb.startswith("-")]
     for path in paths:
         assert f"aos {' '.join(path)}" in page, path
         command = app
@@ -245,7 +246,7 @@ def test_the_reference_names_all_commands_and_options() -> None:
 
 def test_the_reference_names_all_routes() -> None:
     page = (DOCS / "reference/http.md").read_text()
-    for module in (agents, runs, supervision, system, teams):
+    for module in (agents, provenance, retention, runs, supervision, system, teams):
         for route in module.router.routes:
             assert isinstance(route, Route) or hasattr(route, "methods")
             for method in route.methods - {"HEAD"}:
