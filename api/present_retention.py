@@ -10,7 +10,7 @@ from uuid import UUID
 
 from ..actors.retention.policy import Policy
 from ..actors.retention.removal import Judged
-from ..actors.runs.provenance import (
+from ..actors.runs.provenance_records import (
     Attempt,
     Denial,
     Planned,

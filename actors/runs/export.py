@@ -16,7 +16,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, cast
 
-from .provenance import Attempt, Denial, Other, Planned, Record, Restart, StatusChange
+from .provenance_records import Attempt, Denial, Other, Planned, Record, Restart, StatusChange
 
 NAMES: dict[type[Record], str] = {
     StatusChange: "status",

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from ...cluster.canonical import readable
 from ...cluster.postgres import Database, Queries, Row
-from .provenance import Entry, Record, Supervised, Trail
+from .provenance import Entry, Supervised, Trail
+from .provenance_records import Record
 from .store import RunNotFound
 
 QUERIES = Queries.load(Path(__file__).with_name("provenance.sql"))

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ...actors.retention.archive import ArchivedRun, read_archive, read_header
+from ...actors.retention.archive import ArchivedRun
+from ...actors.retention.reading import read_archive, read_header
 from ...cluster.errors import InputError
 from ..client import AosClient
 from . import render_retention as render

@@ -11,7 +11,7 @@ from starlette.responses import StreamingResponse
 
 from ...actors.runs.export import csv_head, csv_line, json_line
 from ...actors.runs.history import HistoryStore
-from ...actors.runs.provenance import Record
+from ...actors.runs.provenance_records import Record
 from ..client.history_models import RunHistory
 from ..present_retention import history_view
 from ..services import BEARER, Caller, Door

@@ -14,7 +14,7 @@ from tests.support import removing
 from tests.support.old_runs import insert_runs, make_week
 from tests.support.retained import append, nothing, retention, rows_of, tables
 
-from aos.actors.retention.archive import read_archive
+from aos.actors.retention.reading import read_archive
 from aos.actors.retention.store import RetentionStore
 from aos.cluster import faults
 from aos.cluster.postgres import Database, Row

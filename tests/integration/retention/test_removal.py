@@ -22,8 +22,8 @@ from tests.support.retained import (
     tables,
 )
 
-from aos.actors.retention.archive import read_archive
 from aos.actors.retention.policy import DEFAULT_PART, Verdict
+from aos.actors.retention.reading import read_archive
 from aos.actors.retention.store import LOCK_MS, RetentionStore
 from aos.cluster.ids import new_id
 from aos.cluster.postgres import ConstraintViolation, Database, QueryFailed

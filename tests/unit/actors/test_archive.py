@@ -13,14 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aos.actors.retention.archive import (
-    ArchiveWriter,
-    Header,
-    Written,
-    read_archive,
-    read_header,
-)
+from aos.actors.retention.archive import ArchiveWriter, Header, Written
 from aos.actors.retention.errors import ArchiveDamaged, ArchiveUnwritable
+from aos.actors.retention.reading import read_archive, read_header
 from aos.actors.runs.chain import genesis, link
 from aos.cluster.canonical import bytes_hash, canonical
 

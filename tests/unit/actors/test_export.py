@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aos.actors.runs.export import COLUMNS, csv_head, csv_line, json_line
-from aos.actors.runs.provenance import Attempt, Denial, Other, Planned, Restart, StatusChange
+from aos.actors.runs.provenance_records import (
+    Attempt,
+    Denial,
+    Other,
+    Planned,
+    Restart,
+    StatusChange,
+)
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 HEAD = (3, AT, 1, "step_settled")

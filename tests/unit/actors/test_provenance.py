@@ -24,7 +24,6 @@ from aos.actors.runs.events import (
 from aos.actors.runs.fold import fold
 from aos.actors.runs.provenance import (
     Entry,
-    Other,
     Supervised,
     attempts,
     denials,
@@ -33,6 +32,7 @@ from aos.actors.runs.provenance import (
     restarts,
     status_history,
 )
+from aos.actors.runs.provenance_records import Other
 from aos.skills.contracts import Effects, EffectState, StructuredOutcome, Usage
 
 LATER = timedelta(seconds=10)
