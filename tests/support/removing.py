@@ -1,4 +1,7 @@
-"""A process that removes old runs, to be killed over it: `removing.py DSN DAYS ARCHIVE`."""
+"""A process that removes old runs, to be killed over it: `removing.py DSN DAYS [ARCHIVE]`.
+
+It begins when it is given a line, or the end of its input.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from aos.actors.retention.store import RetentionStore
 from aos.cluster.postgres import Database
 
 
-async def main(dsn: str, days: str, archive: str) -> None:
+async def main(dsn: str, days: str, archive: str | None = None) -> None:
+    print("ready", flush=True)  # noqa: T201 - a script
+    sys.stdin.readline()
     async with Database(dsn) as database:
-        policy = Policy(int(days), Path(archive))
+        policy = Policy(int(days), Path(archive) if archive else None)
         print(await Retention(RetentionStore(database), policy).round())  # noqa: T201 - a script
 
 
