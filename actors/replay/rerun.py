@@ -1,7 +1,6 @@
 """A run driven again, from its recording alone: facts are recorded, decisions are made anew. Pure.
 
-The clock reads what the recorded process read, as long as both do the same. What is not in the
-recording is not known: a call without a recorded outcome stays under way, and ends the replay.
+The clock reads what the recorded process read. A call without a recorded outcome ends the replay.
 """
 
 from __future__ import annotations
@@ -11,17 +10,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ..runs.commands import (
-    Advance,
-    Begin,
-    Command,
-    Dispatch,
-    Finish,
-    Park,
-    Record,
-    Spawn,
-    WaitUntil,
-)
 from ..runs.events import (
     ChildEnded,
     ChildSpawned,
@@ -35,7 +23,18 @@ from ..runs.events import (
     StepSettled,
 )
 from ..runs.fold import apply
-from ..runs.machine import decide
+from ..runs.machine import (
+    Advance,
+    Begin,
+    Command,
+    Dispatch,
+    Finish,
+    Park,
+    Record,
+    Spawn,
+    WaitUntil,
+    decide,
+)
 from ..runs.state import IllegalTransition, RunState, dispatched
 from .contents import Contents
 from .expected import expected, finished, intended
