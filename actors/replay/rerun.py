@@ -269,9 +269,8 @@ class Rerun:
             try:
                 apply(self.state, event)
             except IllegalTransition as error:
-                return MessageIgnored(
-                    at=event.at, number=event.number, about=event.kind, reason=error.detail
-                )
+                about, why = event.kind, error.detail
+                return MessageIgnored(at=event.at, number=event.number, about=about, reason=why)
         return event
 
     def _cannot(self, fact: Event, why: str) -> bool:
