@@ -88,6 +88,7 @@ class Activation:
             programs=ProgramStore(database),
             clock=self._clock,
             blob_threshold=settings.blob_threshold,
+            development=settings.program_development,
         )
 
     def start(self) -> None:

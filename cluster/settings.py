@@ -121,6 +121,8 @@ class Settings(BaseSettings):
     )
     anthropic_model: str = "claude-sonnet-5-5"
 
+    program_development: bool = False
+
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     @field_validator(

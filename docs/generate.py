@@ -88,6 +88,8 @@ SETTINGS: dict[str, str] = {
     "retention_archive": "A directory into which removed runs go. Without it they are gone.",
     "retention_interval": "Seconds between two looks for runs to remove.",
     "blob_threshold": "Values over so many bytes are stored by content hash, beside the journal.",
+    "program_development": "Refuse [programs](../how-to/write-a-program.md) that read the clock "
+    "or chance directly, where they do it. Costs some speed.",
     "program_tenants": "Tenants whose admins may upload durable programs. They are executed in the "
     "processes of the tenant's agents; in the environment a JSON list.",
     "private_hosts_allowed": "`host:port` pairs that are not public and may be fetched all the "
