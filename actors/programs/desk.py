@@ -98,6 +98,8 @@ class Desk:
             self.turn.abandoned[request_id] = None
 
     def _next_id(self, skill: str) -> str:
+        if self._loop.is_closed():  # code on its way out goes on going
+            raise GeneratorExit
         task = asyncio.current_task(self._loop)
         if asyncio.get_running_loop() is not self._loop or not isinstance(task, ProgramTask):
             self._loop.refuse(f"{skill} awaited elsewhere", "a task of the program")

@@ -33,7 +33,9 @@ class Execution:
     on the guard, see `guard`. `on_log` gets what the program logs in turns that are not replayed.
 
     Raises `ProgramDiverged` if the code does not do what is recorded. Whatever is raised by the
-    constructor or by `advance`, except `IllegalAdvance`, closes the execution.
+    constructor or by `advance`, except `IllegalAdvance`, closes the execution; so does its end.
+    Whoever lets it go before that closes it: one that is forgotten is collected when Python does,
+    which is late if an exception of a task refers to the frames of its turn, and may complain.
     """
 
     def __init__(  # noqa: PLR0913 - what a run is
@@ -54,9 +56,8 @@ class Execution:
         self._busy = threading.Lock()
         self._ended = False
         self._root: ProgramTask | None = None
-        # No part refers to the execution: it is closed as soon as nobody has it any more.
         self._scribe = Scribe(on_log)
-        self._loop = ProgramLoop(program.file, self._scribe.log)
+        self._loop = ProgramLoop(program.file, self._scribe)
         self._desk = Desk(self._loop)
         self._context = ProgramContext(
             self._desk,
@@ -106,8 +107,11 @@ class Execution:
         self.close()
 
     def __del__(self) -> None:
+        # Closing would throw into the program's coroutines inside a finalizer: CPython 3.12.1 was
+        # seen to crash over that when a collection came in between. So it is only silenced.
         if hasattr(self, "_context"):
-            self._close()
+            self._scribe.silent = True
+            self._loop.forget()
 
     def _replay(self, number: int, turn: Turn) -> None:
         self._scribe.replayed = turn.advanced
@@ -201,3 +205,4 @@ class Execution:
     def _close(self) -> None:
         self._scribe.silent = True
         self._loop.close()
+        self._root = None  # with its exception, which refers to the frames of the turn

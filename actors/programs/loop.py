@@ -26,6 +26,7 @@ from weakref import WeakSet
 from .errors import NondeterministicProgram
 from .identity import ROOT
 from .refusals import CLOCK, REFUSED, refusal
+from .scribe import Scribe
 from .tasks import ProgramFuture, ProgramTask
 
 MOST_CALLBACKS = 200_000
@@ -38,12 +39,12 @@ class ProgramPolls(Exception):
 
 
 class ProgramLoop(asyncio.AbstractEventLoop):
-    """`own` is the program's file, for messages; `complain` gets what asyncio would log."""
+    """`own` is the program's file, for messages; `scribe` gets what asyncio would log."""
 
-    def __init__(self, own: str, complain: Callable[[str], None]) -> None:
+    def __init__(self, own: str, scribe: Scribe) -> None:
         self.own = own
         self.refusal: NondeterministicProgram | None = None
-        self._complain = complain
+        self._scribe = scribe
         self._ready: deque[asyncio.Handle] = deque()
         # Strong: a task that waits for what only it knows would be collected in its middle.
         self._tasks: list[ProgramTask] = []
@@ -123,7 +124,7 @@ class ProgramLoop(asyncio.AbstractEventLoop):
         """What nobody awaited, such as the exception of a task that was forgotten."""
         if not self._closed:
             error = context.get("exception")
-            self._complain(f"{context.get('message', '')}: {error!r}")
+            self._scribe.log(f"{context.get('message', '')}: {error!r}")
 
     # Driving.
 
@@ -158,12 +159,23 @@ class ProgramLoop(asyncio.AbstractEventLoop):
             budget -= 1
             with suppress(SystemExit):  # its task keeps it: whoever awaits the task is told
                 handle._run()  # pyright: ignore[reportPrivateUsage] - how every loop runs a handle
-        self._tasks = [task for task in self._tasks if not task.done()]
+        self._let_go()
         return budget
 
     def waiting(self) -> list[ProgramTask]:
         """Tasks that have not ended, in the order in which they were made."""
         return [task for task in self._tasks if not task.done()]
+
+    def _let_go(self) -> None:
+        ended, self._tasks = self._tasks, self.waiting()
+        if self._scribe.replaying:  # when it is collected must not decide who hears of it again
+            for task in ended:
+                if task.done():
+                    task.hush()
+
+    def forget(self) -> None:
+        """From now on nothing has an effect. Nothing of the program is executed."""
+        self._closed = True
 
     def close(self) -> None:
         """Drop everything quietly. Nothing that a program does on its way out has an effect."""
@@ -176,15 +188,19 @@ class ProgramLoop(asyncio.AbstractEventLoop):
                 if not task.done():
                     _dispose(task.get_coro())
         self._tasks.clear()
-        self._ready.clear()
+        self.refusal = None
 
     # Refusing.
 
     def refuse(self, what: str, instead: str) -> NoReturn:
         """Raise, and remember, that a program used what could not be repeated."""
         error = refusal(what, instead, self.own)
-        self.refusal = self.refusal or error
-        raise error
+        if not self._closed:
+            self.refusal = self.refusal or error
+        try:
+            raise error
+        finally:
+            del error  # else the frame and its exception hold each other, and what called it
 
     def time(self) -> float:
         """Refused: what asyncio's timeouts begin with."""

@@ -21,6 +21,11 @@ class Scribe:
         self._on_log = on_log
         self._known: dict[str, bool] = {}
 
+    @property
+    def replaying(self) -> bool:
+        """Whether this turn was executed before."""
+        return self.replayed is not None
+
     def begin_turn(self, at: datetime) -> None:
         """The next turn, at an instant."""
         self.at, self.patches = at, []

@@ -44,6 +44,10 @@ class ProgramTask(asyncio.Task[Any]):
     def __hash__(self) -> int:
         return self._number
 
+    def hush(self) -> None:
+        """Asyncio need not complain that nobody asked for its exception."""
+        self._log_traceback = False
+
     def next_slot(self) -> int:
         """The number of the next request or child task."""
         self._slots += 1

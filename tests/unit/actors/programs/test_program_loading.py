@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import textwrap
 import traceback
 from pathlib import Path
+from weakref import ref
 
 import pytest
 from tests.support.programs import BEGIN, execution, first_turn, source
@@ -212,10 +212,21 @@ def test_a_function_at_hand_is_a_program_too() -> None:
     assert execution(program).advance((), BEGIN).answer == "the goal"
 
 
-def test_an_execution_lets_go_of_its_program() -> None:
-    told = execution(load_source(GOOD, "agent"))
-    function = told._program.function
-    told.advance((), BEGIN)
-    del told
-    gc.collect()
-    assert sys.getrefcount(function) <= 4
+def test_an_execution_that_is_forgotten_is_silent_and_goes() -> None:
+    said: list[str] = []
+    begun = execution(
+        source("""
+        async def agent(ctx, goal):
+            try:
+                await ctx.sleep(1)
+            finally:
+                ctx.log("on its way out")
+                await ctx.sleep(2)
+        """),
+        on_log=said.append,
+    )
+    begun.advance((), BEGIN)
+    gone = ref(begun)
+    del begun
+    assert gone() is None
+    assert said == []

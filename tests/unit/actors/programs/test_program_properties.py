@@ -27,6 +27,7 @@ def test_re_execution_from_any_cut_asks_for_the_same(tree: Tree, world: Random) 
                 assert again.advance(turn.deliveries, turn.at) == turn.advanced
             assert again.pending == life.execution.pending
             assert again.finished == life.execution.finished
+    life.execution.close()
 
 
 @settings(max_examples=100)
@@ -41,6 +42,7 @@ def test_every_request_is_asked_once_and_ends_once(tree: Tree, world: Random) ->
     assert set(abandoned) | set(delivered) | set(life.execution.pending) == set(asked)
     assert not set(life.execution.pending) & (set(abandoned) | set(delivered))
     assert life.turns[-1].advanced.finished == (not life.execution.pending)
+    life.execution.close()
 
 
 @settings(max_examples=100)
@@ -50,6 +52,7 @@ def test_a_changed_record_is_found_at_its_turn(
 ) -> None:
     program = program_from(tree)
     life = live(program, world)
+    life.execution.close()
     places = [
         (number, position)
         for number, turn in enumerate(life.turns)
@@ -67,13 +70,14 @@ def test_a_changed_record_is_found_at_its_turn(
 
 @settings(max_examples=30)
 @given(trees, worlds)
-def test_a_program_that_is_dropped_anywhere_says_nothing(tree: Tree, world: Random) -> None:
+def test_a_program_that_is_closed_anywhere_says_nothing(tree: Tree, world: Random) -> None:
     """Warnings are errors here: an unfinished task that complains would fail the test."""
     said: list[str] = []
     program = program_from(tree)
     life = live(program, world)
+    life.execution.close()
     for cut in range(len(life.turns) + 1):
-        execution(program, life.turns[:cut], on_log=said.append)
+        execution(program, life.turns[:cut], on_log=said.append).close()
     gc.collect()
     assert said == []
 

@@ -17,6 +17,7 @@ from tests.support.programs import BEGIN, Life, execution, first_turn, ids, sour
 from aos.actors.programs import NondeterministicProgram, program_of
 from aos.actors.programs.loop import ProgramLoop
 from aos.actors.programs.refusals import REFUSED
+from aos.actors.programs.scribe import Scribe
 
 HEAD = """
         import asyncio, os, random, secrets, threading, time, uuid
@@ -82,7 +83,7 @@ def test_a_whole_loop_is_refused_but_what_programs_need() -> None:
     }  # fmt: skip
     everything = {name for name in vars(asyncio.AbstractEventLoop) if not name.startswith("__")}
     assert everything - REFUSED.keys() <= needed
-    loop = ProgramLoop("x.py", print)
+    loop = ProgramLoop("x.py", Scribe(print))
     for name in REFUSED:
         with pytest.raises(NondeterministicProgram, match=REFUSED[name].partition(" ")[0]):
             getattr(loop, name)()
@@ -173,6 +174,7 @@ def test_the_context_is_of_its_own_loop() -> None:
         ("(lambda: uuid4())()", "uuid.uuid4", "ctx.uuid()"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")
 def test_development_refuses_clocks_and_chance(expression: str, what: str, instead: str) -> None:
     text = HEAD.replace("{body}", f"await ctx.call('before', x=str({expression}))")
     told = first_turn(text, development=True)
