@@ -39,12 +39,13 @@ async def status(door: Services, caller: Principal) -> StatusView:
         return None
 
     own = sees_platform(caller)
-    server, agents, runs, tree, resources = await asyncio.gather(
+    server, agents, runs, tree, resources, stops = await asyncio.gather(
         part("postgres", door.database.fetch_value(QUERIES.postgres_version)),
         part("agents", _agents(door, tenant)),
         part("runs", door.runs.counts(tenant)),
         part("tree", living_tree(door, caller)),
         part("resources", door.doorbell.resources() if own else nothing()),
+        part("stops", door.operators.stops(tenant)),
     )
     node = _node(door.settings.home / "node.json") if own else {}
     return StatusView(
@@ -58,6 +59,7 @@ async def status(door: Services, caller: Principal) -> StatusView:
         ray_address=node.get("ray_address"),
         dashboard_url=node.get("dashboard_url"),
         problems=problems,
+        stops=[stop.reason for stop in stops or ()],
     )
 
 

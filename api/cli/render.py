@@ -148,6 +148,8 @@ def render_status(status: StatusView, url: str) -> RenderableType:
         "runs": _counts(status.runs),
         "resources": _resources(status.resources),
     }
+    for reason in status.stops:
+        rows["stopped"] = f"{plain(reason)}: aos stop show"
     parts: list[RenderableType] = [Text(f"AOS {status.version} · {status.instance}", "bold")]
     parts.append(_facts(rows))
     if status.tree is not None:

@@ -237,7 +237,9 @@ class TreeNode(BaseModel):
 
 
 class StatusView(Shape):
-    """What runs here. Parts that cannot be had now are null, and `problems` says why."""
+    """What runs here. Parts that cannot be had now are null, and `problems` says why. `stops` are
+    the reasons of emergency stops in force.
+    """
 
     instance: str
     version: str
@@ -249,3 +251,4 @@ class StatusView(Shape):
     ray_address: str | None
     dashboard_url: str | None
     problems: list[str]
+    stops: list[str] = Field(default_factory=list[str])

@@ -208,6 +208,7 @@ async def test_the_emergency_stop_is_the_tenants_own_or_everybodys(front: Front)
     assert [(each["reason"], each["everyone"]) for each in seen] == [
         ("smoke", False), ("fire", True),
     ]  # fmt: skip
+    assert (await admin.get("/api/v1/status")).json()["stops"] == ["fire"]
     assert len((await theirs.delete(STOP)).json()["stops"]) == 1
     none = await theirs.delete(STOP)
     assert (none.status_code, none.json()["code"]) == (409, "AOS-3018")

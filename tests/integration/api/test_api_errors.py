@@ -91,7 +91,7 @@ async def test_json_that_is_no_object(http: httpx.AsyncClient, agent: UUID) -> N
 
 
 async def test_a_body_over_the_limit_is_refused_by_its_length(http: httpx.AsyncClient) -> None:
-    body = json.dumps({"agent": "researcher", "goal": "x" * 1_100_000}).encode()
+    body = json.dumps({"agent": "researcher", "goal": "x" * 2_200_000}).encode()
     problem(await http.post(RUNS, content=body, headers=JSON), 413, "AOS-1103")
 
 
