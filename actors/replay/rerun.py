@@ -1,29 +1,16 @@
 """A run driven again, from its recording alone: facts are recorded, decisions are made anew. Pure.
 
-The clock reads what the recorded process read. A call without a recorded outcome ends the replay.
+The clock reads what the recorded process read, as long as both do the same. What is not in the
+recording is not known: a call without a recorded outcome stays under way, and ends the replay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from ..runs.events import (
-    ChildEnded,
-    ChildSpawned,
-    Event,
-    Heard,
-    MessageIgnored,
-    RunParked,
-    RunWoken,
-    StepCompensated,
-    StepReconciled,
-    StepSettled,
-)
-from ..runs.fold import apply
-from ..runs.machine import (
+from ..runs.commands import (
     Advance,
     Begin,
     Command,
@@ -33,11 +20,20 @@ from ..runs.machine import (
     Record,
     Spawn,
     WaitUntil,
-    decide,
 )
+from ..runs.events import (
+    ChildSpawned,
+    Event,
+    Heard,
+    RunParked,
+    RunWoken,
+)
+from ..runs.fold import apply
+from ..runs.machine import decide
 from ..runs.state import IllegalTransition, RunState, dispatched
 from .contents import Contents
 from .expected import expected, finished, intended
+from .facts import adapted, is_refusal, outcome_of
 from .script import Script
 from .walk import LIFECYCLE
 
@@ -167,7 +163,7 @@ class Rerun:
 
     def _spawn(self, command: Spawn) -> bool:
         found = self._script.counterpart("child_spawned", "step_closed", step_id=command.step_id)
-        if found is None or (found[1].kind == "step_closed" and not _is_refusal(found[1])):
+        if found is None or (found[1].kind == "step_closed" and not is_refusal(found[1])):
             self._want(command, "the child run is not in the recording")
             return False
 
@@ -175,7 +171,7 @@ class Rerun:
             wait = self.state.steps[command.step_id].wait
             child = (wait.child_run_id if wait else None) or ""
             spawned = ChildSpawned(at=at, step_id=command.step_id, child_run_id=child)
-            return found[1] if _is_refusal(found[1]) else spawned
+            return found[1] if is_refusal(found[1]) else spawned
 
         return self._decide(found[1].kind, step_id=command.step_id, make=make)
 
@@ -222,7 +218,7 @@ class Rerun:
             return not self.wanted and not self._strict and self._sleep(None)
         if self._sleep(fact.at):
             return True  # a retry may be due before
-        step_id = "" if self._script.copies else _outcome_of(fact)
+        step_id = "" if self._script.copies else outcome_of(fact)
         if step_id and step_id not in self._calls:
             return self._cannot(fact, "the machine makes no such call")
         self._now = max(self._now, fact.at)
@@ -246,32 +242,18 @@ class Rerun:
         return True
 
     def _happen(self, fact: Event) -> bool:
-        event = fact if self._script.copies else self._told(self._change(self.state, fact))
+        event = fact if self._script.copies else adapted(self.state, self._change(self.state, fact))
         try:
             self._add(event)
         except IllegalTransition as error:
             return self._cannot(fact, error.detail)
         self._script.happened()
-        if (step_id := _outcome_of(event)) and step_id in self._calls:
+        if (step_id := outcome_of(event)) and step_id in self._calls:
             del self._calls[step_id]
             self.answered.append(step_id)
         if not self.state.in_flight:
             self._calls.clear()
         return True
-
-    def _told(self, event: Event) -> Event:
-        """A fact in terms of this replay: its own child runs; a message that has no meaning."""
-        if isinstance(event, ChildEnded):
-            step = self.state.steps.get(event.step_id)
-            if step is not None and step.wait is not None and step.wait.child_run_id is not None:
-                event = event.model_copy(update={"child_run_id": step.wait.child_run_id})
-        if isinstance(event, Heard) and not isinstance(event, MessageIgnored):
-            try:
-                apply(self.state, event)
-            except IllegalTransition as error:
-                about, why = event.kind, error.detail
-                return MessageIgnored(at=event.at, number=event.number, about=about, reason=why)
-        return event
 
     def _cannot(self, fact: Event, why: str) -> bool:
         """A recorded fact that has no place any more: the end of a strict replay."""
@@ -284,17 +266,3 @@ class Rerun:
     def _add(self, event: Event) -> None:
         self.state = apply(self.state, event)
         self.made.append(event)
-
-
-def _outcome_of(event: Event) -> str:
-    """The step whose call an event ends, or nothing."""
-    if isinstance(event, StepSettled | StepCompensated):
-        return event.step_id
-    if isinstance(event, StepReconciled) and event.source.value == "hook":
-        return event.step_id
-    return ""
-
-
-def _is_refusal(event: Event) -> bool:
-    outcome: Any = getattr(event, "outcome", None)
-    return outcome is not None and outcome.code == "ERR_CHILD_FAILED"

@@ -9,13 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..programs.recorded import REFUSED
-from ..runs.commands import HALTED, NOT_INSTALLED, Dispatch
+from ..runs.commands import Dispatch
 from ..runs.events import (
     Event,
-    Heard,
-    IntentWithdrawn,
-    ProgramAdvanced,
     RunFinished,
     RunParked,
     RunResumed,
@@ -23,17 +19,13 @@ from ..runs.events import (
     RunSubmitted,
     RunWoken,
     Source,
-    StepClosed,
     StepCompensated,
     StepIntended,
     StepReconciled,
     StepSettled,
 )
+from .facts import is_fact
 
-_FACTS = (
-    RunSubmitted, RunStarted, RunResumed, RunWoken, Heard, IntentWithdrawn,
-    StepSettled, StepCompensated,
-)  # fmt: skip
 _BORDERS = (RunResumed, RunWoken, RunParked, RunFinished)
 """Where a process left the run: no call of before is heard of after."""
 
@@ -106,19 +98,6 @@ class Script:
             if isinstance(event, _BORDERS):
                 return
             yield event
-
-
-def is_fact(event: Event) -> bool:
-    """Whether the world, not the machine, brought an event about."""
-    if isinstance(event, StepReconciled):
-        return event.source is not Source.POLICY
-    if isinstance(event, ProgramAdvanced):
-        return event.error is not None
-    if isinstance(event, StepClosed):
-        return event.outcome.code in REFUSED
-    if isinstance(event, RunParked):
-        return event.reason.startswith((HALTED, NOT_INSTALLED))
-    return isinstance(event, _FACTS)
 
 
 def _copied(events: Sequence[Event]) -> int:

@@ -6,8 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from random import Random
 from typing import Any
+from uuid import UUID
 
-from aos.actors.runs.events import RunStatus
+from aos.actors.runs.chain import chained, genesis
+from aos.actors.runs.cutting import StepNeverRan
+from aos.actors.runs.deriving import Birth, Change, derive
+from aos.actors.runs.events import Derivation, RunStatus
+from aos.actors.runs.mailbox import Message
 from aos.actors.runs.state import Phase
 from aos.actors.runs.submission import CODE_VERSION
 from aos.actors.runs.waiting import WAITS
@@ -15,7 +20,7 @@ from aos.skills.contracts import Effects, EffectState, InDoubtPolicy, Structured
 
 from .catalogue import descriptor
 from .driving import World, planning
-from .runs import ok, permanent, transient
+from .runs import RUN, ok, permanent, transient
 
 _CALLS = ("think", "look", "put", "pay", "reserve", "send")
 _WAITS: dict[str, dict[str, Any]] = {
@@ -24,6 +29,7 @@ _WAITS: dict[str, dict[str, Any]] = {
     "wait.decision": {"question": "Well?"},
     "run.child": {"goal": "some of it"},
 }
+SOURCE = UUID("01900000-0000-7000-8000-00000000beef")
 _SECONDS = (0.01, 0.3, 2.0, 45.0, 4_000.0)
 
 
@@ -115,6 +121,31 @@ async def life(seed: int, policies: Sequence[InDoubtPolicy] = tuple(InDoubtPolic
         "reserve", Effects.UNSAFE, reconciles=True, compensates=True
     )
     world.replies["plan-2"] = [ok(planning(*_steps(die, "b"), answer="at last"))]
+    return await _live(die, world)
+
+
+async def derived_life(seed: int, source: World) -> World | None:
+    """The life of a run that was forked from another one. None: it cannot be forked there."""
+    die = Random(seed)  # noqa: S311 - a die, not a secret
+    step_id = die.choice(sorted(source.state.steps))
+    change = Change(how=Derivation.FORK, by="ann", step_id=step_id, repeat_effects=True)
+    birth = Birth(RUN, source.clock.now(), "1" * 32, CODE_VERSION)
+    try:
+        events = derive(SOURCE, source.events, change, birth)
+    except StepNeverRan:
+        return None
+    world = World(permissions=("money:spend",))
+    await world.clock.advance((source.clock.now() - world.clock.now()).total_seconds())
+    world.catalogue = source.catalogue
+    world.events, world.rows = events, list(chained(genesis(RUN), 1, events))
+    world.blobs = source.blobs
+    world.replies = {"plan-2": [ok(planning(*_steps(die, "c"), answer="at last"))]}
+    for number in range(world.state.heard):
+        world.messages.append(Message(number + 1, "signal", "ann", {}))
+    return await _live(die, world)
+
+
+async def _live(die: Random, world: World) -> World:
     dangerous = die.choice((0.02, 0.1))
     drive = world.begin()
     await world.settled()
