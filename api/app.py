@@ -18,7 +18,9 @@ from .routes import (
     control,
     derived,
     programs,
+    provenance,
     replay,
+    retention,
     runs,
     standing,
     supervision,
@@ -60,7 +62,8 @@ def create_app(
     app.state.services = services
     problems.install(app)
     for module in (
-        agents, runs, control, derived, replay, standing, programs, teams, supervision, system,
+        agents, runs, provenance, control, derived, replay, standing, programs, teams, supervision,
+        retention, system,
     ):  # fmt: skip
         app.include_router(module.router)
     return app

@@ -115,6 +115,13 @@ def sees_platform(principal: Principal) -> bool:
     return principal.tenant == DEFAULT_TENANT and principal.may(Role.ADMIN)
 
 
+def require_platform(principal: Principal) -> Principal:
+    """The principal, if the platform is its to see and change. Raises `RoleTooNarrow`."""
+    if not sees_platform(principal):
+        raise RoleTooNarrow(f"this needs an admin's key of the tenant {DEFAULT_TENANT}")
+    return principal
+
+
 def presented_key(authorization: str | None, own_header: str | None) -> str:
     """The key of a request: `Authorization: Bearer …`, else `X-AOS-Key`. Raises `KeyMissing`."""
     scheme, _, token = (authorization or "").partition(" ")

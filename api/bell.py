@@ -50,6 +50,10 @@ class EngineDoorbell:
         """Ask the agents' supervisor. Raises `RequestRefused` for what it refuses."""
         await self._ask(AGENTS, "release", tenant, str(agent_id))
 
+    async def retain(self) -> bool:
+        """Ask the root, in whose process the service is. Raises `NotReady`."""
+        return bool(await self._ask(ROOT, "retain"))
+
     async def resources(self) -> dict[str, float]:
         """Total resources of all living nodes."""
         try:

@@ -34,6 +34,10 @@ class Doorbell(Protocol):
         """Total resources of the cluster. Raises an `AosError` if they cannot be had."""
         ...
 
+    async def retain(self) -> bool:
+        """Have old runs removed now. False: there is no policy. Raises `NotReady`."""
+        ...
+
     def ring_teams(self) -> None:
         """A team's row has changed. Returns at once and never raises."""
         ...
@@ -76,6 +80,10 @@ class Unattended:
     async def resources(self) -> dict[str, float]:
         """There is no cluster. Raises `NotReady`."""
         raise NotReady("this HTTP front is not part of a cluster")
+
+    async def retain(self) -> bool:
+        """There is nobody who could. Raises `NotReady`."""
+        raise NotReady("no supervisor is attached to this HTTP front")
 
     def ring_teams(self) -> None:
         """Nobody hears it."""

@@ -20,6 +20,7 @@ from starlette.types import Scope
 from ..actors.programs.errors import InvalidProgram
 from ..actors.programs.store import ProgramNotFound
 from ..actors.replay.errors import ImpossibleReplay, NotReplayable
+from ..actors.retention.errors import NoRetention
 from ..actors.roster import AgentExists, AgentNotFound
 from ..actors.runs.control import StepNotReady
 from ..actors.runs.cutting import EffectsWouldRepeat, InvalidChange, StepNeverRan
@@ -96,6 +97,7 @@ STATUS: dict[type[AosError], int] = {
     KeyMissing: 401,
     KeyInvalid: 401,
     DatabaseUnavailable: 503,
+    NoRetention: 409,
     NotReady: 503,
     AosError: 500,
 }

@@ -22,11 +22,12 @@ from .hosts.nodes import watch_nodes
 from .hosts.store import HostStore
 from .janitor import Janitor
 from .nested import NestedSupervisor
+from .retention import RetentionService
 from .services import Service
 from .spec import ChildSpec, ChildType
 from .store import EventRecorder
 from .supervisor import Supervisor
-from .tree import AGENTS, FRONT, HOSTS, JANITOR, NODES, ROOT, hosts, root
+from .tree import AGENTS, FRONT, HOSTS, JANITOR, NODES, RETENTION, ROOT, hosts, root
 
 SERVED_SECONDS = 5.0
 
@@ -53,6 +54,12 @@ class RootStarter:
         self._hosts: Supervisor[Any] | None = None
         self._now = now
         self._up: dict[str, float] = {}
+        self._settings = settings
+        self._retention: RetentionService | None = None
+
+    def retain(self) -> bool:
+        """Have old runs removed now. False: there is no policy."""
+        return self._retention is not None and self._retention.ask()
 
     async def start(self, spec: ChildSpec) -> Running:
         """Start the child, or adopt the actor that lives."""
@@ -66,7 +73,7 @@ class RootStarter:
         intensity; machines' managers, which nothing bounds together, keep their history.
         """
         since = self._up.pop(spec.id, None)
-        bounded = spec.id in (HOSTS, AGENTS, JANITOR, FRONT)
+        bounded = spec.id in (HOSTS, AGENTS, JANITOR, RETENTION, FRONT)
         return bounded and since is not None and self._now() - since >= SERVED_SECONDS
 
     async def _start(self, spec: ChildSpec) -> Running:
@@ -80,6 +87,11 @@ class RootStarter:
             case child if child == JANITOR:
                 janitor = self._janitor
                 return Service(janitor.run, lambda: {"swept": janitor.swept})
+            case child if child == RETENTION:
+                # A connection of its own: what it copies must not hold up what is recorded.
+                removing = Database(dsn_of(self._settings), application_name="aos-retention")
+                self._retention = RetentionService(removing, self._settings)
+                return Service(self._retention.run, self._retention.describe)
             case _:
                 return await self._actors.start(spec)
 
@@ -119,6 +131,10 @@ class RootSupervisor:
             "children": await self._supervisor.describe(),
         }
 
+    async def retain(self) -> bool:
+        """Have old runs removed now. False: there is no policy."""
+        return self._starter.retain()
+
     async def watch(self) -> None:
         """Never answer."""
         await asyncio.Event().wait()
@@ -138,9 +154,9 @@ class RootSupervisor:
         configure(settings.log_level, file=logs / "supervisors.jsonl")
         database = Database(dsn_of(settings), application_name="aos-root")
         recorder = EventRecorder(database)
-        starter = RootStarter(settings, recorder, database)
+        self._starter = RootStarter(settings, recorder, database)
         self._supervisor: Supervisor[Running] = Supervisor(
-            root(self._front), starter, recorder.record
+            root(self._front), self._starter, recorder.record
         )
         self._tasks = [
             asyncio.create_task(recorder.run()),

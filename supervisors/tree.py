@@ -8,6 +8,7 @@ root                        a detached actor, brought back by Ray, decides by on
 │   ├── <agent> …           one process each, dynamic
 │   └── team:<team> …       a supervisor in the same process, by its own declaration
 ├── janitor                 a service in the root's process: clears away what nobody owns
+├── retention               a service in the root's process: removes runs that are old enough
 └── front                   an actor: HTTP
 """
 
@@ -18,7 +19,7 @@ from datetime import timedelta
 from .spec import Budgets, ChildSpec, ChildType, Intensity, Restart, Strategy, SupervisorSpec
 
 ROOT, HOSTS, AGENTS, FRONT, JANITOR = "root", "hosts", "agents", "front", "janitor"
-NODES = "nodes"
+NODES, RETENTION = "nodes", "retention"
 
 MANAGER = "aos.supervisors.hosts.manager:HostManager"
 
@@ -36,6 +37,7 @@ def root(front: str) -> SupervisorSpec:
             ChildSpec(HOSTS, "supervisor", type=ChildType.SUPERVISOR),
             ChildSpec(AGENTS, "aos.supervisors.agents:AgentSupervisor"),
             ChildSpec(JANITOR, "service"),
+            ChildSpec(RETENTION, "service"),
             ChildSpec(FRONT, front, shutdown=timedelta(seconds=3)),
         ),
         intensity=Intensity(10, timedelta(seconds=60)),

@@ -31,6 +31,7 @@ dead = App(name="dead", help="Dead letters: runs that AOS gave up.")
 replay = App(name="replay", help="Replay: drive recorded runs again; nothing is called.")
 trace = App(name="trace", help="Traces: journals as files that anybody can check.")
 runs = App(name="runs", help="Runs: what was submitted, and what came of it.")
+retention = App(name="retention", help="Retention: what is kept, what goes, and where it has gone.")
 
 
 def _register(parent: App, name: str, place: str, summary: str) -> None:
@@ -64,6 +65,8 @@ _register(team, "release", f"{_HERE}.teams:release", "End a child's quarantine."
 app.command(runs)
 _register(runs, "ls", f"{_HERE}.runs:ls", "List runs, newest first.")
 _register(runs, "show", f"{_HERE}.runs:show", "Show one run: answer, steps, cost.")
+_register(runs, "history", f"{_HERE}.history:history", "Show where a run's result comes from.")
+_register(runs, "export", f"{_HERE}.history:export", "Write a run's history as CSV or JSON lines.")
 _register(runs, "watch", f"{_HERE}.runs:watch", "Follow a run until it is finished.")
 _register(runs, "why", f"{_HERE}.control:why", "Say why a run gets a process, or does not.")
 _register(runs, "pending", f"{_HERE}.control:pending", "List unfinished runs, and why they wait.")
@@ -93,6 +96,11 @@ _register(replay, "certify", f"{_HERE}.replay:certify", "Verify and replay many 
 app.command(trace)
 _register(trace, "verify", f"{_HERE}.traces:verify_files", "Check traces, without a database.")
 _register(trace, "sign", f"{_HERE}.traces:sign_files", "Sign traces with this AOS's key.")
+app.command(retention)
+_register(retention, "show", f"{_HERE}.retention:show", "Show the policy, and what it lets go.")
+_register(retention, "run", f"{_HERE}.retention:run", "Have old runs removed now.")
+_register(retention, "ls", f"{_HERE}.retention:ls", "List archives, newest first.")
+_register(retention, "read", f"{_HERE}.retention:read", "Check an archive, and read runs in it.")
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         RepairView,
         StopsView,
     )
+    from .history_models import RunHistory
     from .models import (
         AgentView,
         EventPage,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         TreeNode,
     )
     from .replay_models import ReplayView, TraceView, VerificationView
+    from .retention_models import ArchivePage, ArchiveView, RetentionView
     from .synchronous import AosClient
     from .team_models import TeamChildView, TeamSummary, TeamView
 
@@ -56,7 +58,11 @@ _LATER = {
     "ProgramView": ".control_models",
     "RepairView": ".control_models",
     "ReplayView": ".replay_models",
+    "ArchivePage": ".retention_models",
+    "ArchiveView": ".retention_models",
+    "RetentionView": ".retention_models",
     "RunEvent": ".models",
+    "RunHistory": ".history_models",
     "RunSummary": ".models",
     "RunView": ".models",
     "StatusView": ".models",
@@ -74,6 +80,8 @@ __all__ = [
     "AgentView",
     "AosClient",
     "ApiError",
+    "ArchivePage",
+    "ArchiveView",
     "AsyncAosClient",
     "DeadLetterView",
     "EligibilityPage",
@@ -85,7 +93,9 @@ __all__ = [
     "ProgramView",
     "RepairView",
     "ReplayView",
+    "RetentionView",
     "RunEvent",
+    "RunHistory",
     "RunSummary",
     "RunView",
     "StatusView",

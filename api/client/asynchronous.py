@@ -18,6 +18,7 @@ from .calls import Call, Result
 from .config import find_target, is_local
 from .control_async import AsyncDeadLetters, AsyncEmergencyStop, AsyncPrograms, AsyncRunControl
 from .errors import ApiError, NotRunning
+from .history_models import RunHistory
 from .models import (
     AgentPage,
     AgentView,
@@ -30,6 +31,7 @@ from .models import (
     TreeNode,
 )
 from .replays import AsyncReplays
+from .retention import AsyncRetention
 from .sse import Decoder
 from .stream import LOST, Following
 from .teams import AsyncTeams
@@ -64,6 +66,7 @@ class AsyncAosClient:
         self.programs = AsyncPrograms(self)
         self.teams = AsyncTeams(self)
         self.replays = AsyncReplays(self)
+        self.retention = AsyncRetention(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -129,6 +132,18 @@ class AsyncAosClient:
         except httpx.TransportError as error:
             raise calls.unreachable(error, self.url) from error
 
+    async def download(self, path: str) -> AsyncGenerator[bytes]:
+        """A file, piece by piece. Raises `ApiError`; `NotRunning` also for one that breaks off."""
+        try:
+            async with self._http.stream("GET", path) as response:
+                if not response.is_success:
+                    await response.aread()
+                    calls.check(response)
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx.TransportError as error:
+            raise calls.unreachable(error, self.url) from error
+
     async def _send_once(self, call: Call[Result]) -> Result:
         try:
             response = await self._http.request(**call.request)
@@ -189,6 +204,18 @@ class _Runs(AsyncRunControl):
     ) -> RunPage:
         """A page of runs, newest first."""
         return await self._client.send(calls.list_runs(agent, status, cursor, limit))
+
+    async def history(self, run_id: UUID | str) -> RunHistory:
+        """Where a run's result comes from: statuses, plan, attempts, denials, restarts."""
+        return await self._client.send(calls.get_history(run_id))
+
+    def export(
+        self,
+        run_id: UUID | str,
+        format: str = "jsonl",  # noqa: A002 - the API's name
+    ) -> AsyncGenerator[bytes]:
+        """The same as a file, `csv` or `jsonl`, piece by piece, one record a line."""
+        return self._client.download(calls.export_path(run_id, format))
 
     async def events(
         self, run_id: UUID | str, *, after: int = 0, timeout: float | None = None

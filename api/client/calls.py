@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from ...skills.contracts import AgentProfile
 from .errors import ApiError, NotRunning
+from .history_models import RunHistory
 from .models import AgentPage, AgentView, EventPage, RunPage, RunView, StatusView, TreeNode
 
 Result = TypeVar("Result", bound=BaseModel)
@@ -90,6 +91,16 @@ def create_run(
 def get_run(run_id: UUID | str) -> Call[RunView]:
     """One run."""
     return Call(RunView, "GET", f"/api/v1/runs/{run_id}")
+
+
+def get_history(run_id: UUID | str) -> Call[RunHistory]:
+    """A run's statuses, plan, attempts, denials and restarts."""
+    return Call(RunHistory, "GET", f"/api/v1/runs/{run_id}/history")
+
+
+def export_path(run_id: UUID | str, form: str) -> str:
+    """Where a run's history is as a file."""
+    return f"/api/v1/runs/{run_id}/export?format={form}"
 
 
 def list_runs(

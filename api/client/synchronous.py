@@ -17,6 +17,7 @@ from .calls import Call, Result
 from .config import find_target, is_local
 from .control import DeadLetters, EmergencyStop, Programs, RunControl
 from .errors import ApiError, NotRunning
+from .history_models import RunHistory
 from .models import (
     AgentPage,
     AgentView,
@@ -29,6 +30,7 @@ from .models import (
     TreeNode,
 )
 from .replays import Replays
+from .retention import Retention
 from .sse import Decoder
 from .stream import LOST, Following
 from .teams import Teams
@@ -63,6 +65,7 @@ class AosClient:
         self.programs = Programs(self)
         self.teams = Teams(self)
         self.replays = Replays(self)
+        self.retention = Retention(self)
 
     def __enter__(self) -> Self:
         return self
@@ -128,6 +131,17 @@ class AosClient:
         except httpx.TransportError as error:
             raise calls.unreachable(error, self.url) from error
 
+    def download(self, path: str) -> Iterator[bytes]:
+        """A file, piece by piece. Raises `ApiError`; `NotRunning` also for one that breaks off."""
+        try:
+            with self._http.stream("GET", path) as response:
+                if not response.is_success:
+                    response.read()
+                    calls.check(response)
+                yield from response.iter_bytes()
+        except httpx.TransportError as error:
+            raise calls.unreachable(error, self.url) from error
+
     def _send_once(self, call: Call[Result]) -> Result:
         try:
             response = self._http.request(**call.request)
@@ -186,6 +200,18 @@ class _Runs(RunControl):
     ) -> RunPage:
         """A page of runs, newest first."""
         return self._client.send(calls.list_runs(agent, status, cursor, limit))
+
+    def history(self, run_id: UUID | str) -> RunHistory:
+        """Where a run's result comes from: statuses, plan, attempts, denials, restarts."""
+        return self._client.send(calls.get_history(run_id))
+
+    def export(
+        self,
+        run_id: UUID | str,
+        format: str = "jsonl",  # noqa: A002 - the API's name
+    ) -> Iterator[bytes]:
+        """The same as a file, `csv` or `jsonl`, piece by piece, one record a line."""
+        return self._client.download(calls.export_path(run_id, format))
 
     def events(
         self, run_id: UUID | str, *, after: int = 0, timeout: float | None = None

@@ -87,6 +87,7 @@ def test_status_and_doctor_tell_of_it(node: dict[str, str]) -> None:
         "hosts",
         "agents",
         "janitor",
+        "retention",
         "front",
     ]
     aos("doctor")

@@ -29,7 +29,9 @@ from aos.api.routes import (
     control,
     derived,
     programs,
+    provenance,
     replay,
+    retention,
     runs,
     standing,
     supervision,
@@ -247,6 +249,7 @@ def test_the_reference_names_all_commands_and_options() -> None:
     paths += [["tree", verb] for verb in app["tree"] if not verb.startswith("-")]
     paths += [[noun, verb] for noun in ("dead", "stop") for verb in app[noun] if verb[0] != "-"]
     paths += [["team", verb] for verb in app["team"] if not verb.startswith("-")]
+    paths += [["retention", verb] for verb in app["retention"] if not verb.startswith("-")]
     for path in paths:
         assert f"aos {' '.join(path)}" in page, path
         command = app
@@ -262,7 +265,8 @@ def test_the_reference_names_all_commands_and_options() -> None:
 def test_the_reference_names_all_routes() -> None:
     page = (DOCS / "reference/http.md").read_text()
     modules = (
-        agents, control, derived, programs, replay, runs, standing, supervision, system, teams,
+        agents, control, derived, programs, provenance, replay, retention, runs, standing,
+        supervision, system, teams,
     )  # fmt: skip
     for module in modules:
         for route in module.router.routes:

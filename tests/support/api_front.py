@@ -53,6 +53,7 @@ class Bell:
         self.refusal: AosError | None = None
         self.shown: dict[str, Any] | None = {"id": "root", "state": "running", "children": []}
         self.rung_for_teams = 0
+        self.retained = 0
         self.teams: dict[UUID, dict[str, Any]] = {}
         self.administered: list[tuple[UUID, str, str]] = []
         self.refusal: AosError | None = None
@@ -74,6 +75,10 @@ class Bell:
 
     async def resources(self) -> dict[str, float]:
         return {"CPU": 2.0}
+
+    async def retain(self) -> bool:
+        self.retained += 1
+        return True
 
     def ring_teams(self) -> None:
         self.rung_for_teams += 1

@@ -14,7 +14,7 @@ from tests.support import removing
 from tests.support.old_runs import insert_runs, make_week
 from tests.support.retained import append, nothing, retention, rows_of, tables
 
-from aos.actors.retention.archive import read_archive
+from aos.actors.retention.reading import read_archive
 from aos.actors.retention.store import RetentionStore
 from aos.cluster import faults
 from aos.cluster.postgres import Database, Row
@@ -29,10 +29,11 @@ async def killed(database_url: str, point: str, fault: str, tmp_path: Path) -> N
     armed.mkdir()
     faults.arm(armed, point, fault)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, removing.__file__, database_url, "30", str(tmp_path / "archive"),
-        env={**os.environ, "AOS_FAULTS_DIR": str(armed)},
+        sys.executable, removing.__file__, database_url, str(tmp_path / "archive"),
+        env={**os.environ, "AOS_FAULTS_DIR": str(armed)}, stdin=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    assert await process.wait() == -9
+    await process.communicate(b"30\n")
+    assert process.returncode == -9
     assert faults.fired(armed, point)
 
 

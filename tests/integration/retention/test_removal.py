@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
@@ -22,6 +23,7 @@ from tests.support.retained import (
 )
 
 from aos.actors.retention.policy import DEFAULT_PART, Verdict
+from aos.actors.retention.reading import read_archive
 from aos.actors.retention.store import LOCK_MS, RetentionStore
 from aos.cluster.ids import new_id
 from aos.cluster.postgres import ConstraintViolation, Database, QueryFailed
@@ -281,3 +283,30 @@ async def test_a_week_that_the_default_partition_has_rows_of_does_not_stop_the_o
     await submit(database, ahead)
     assert await database.fetch_value("SELECT ensure_partitions(8)") == 2 * 3
     assert await database.fetch_value("SELECT count(*) FROM runs_default") == 1
+
+
+async def test_rows_come_back_from_an_archive_as_they_were(
+    database: Database, tmp_path: Path
+) -> None:
+    old = await make_week(database, 20)
+    (run,) = await insert_runs(database, old.monday, 1)
+    await append(database, run, 10)
+    await database.execute("UPDATE runs SET wake_at = 'infinity' WHERE run_id = $1", run)
+    before = await rows_of(database, [run])
+    assert await retention(database, archive=tmp_path).round() == 1
+    (archive,) = await RetentionStore(database).archives(None, None, 1)
+    lines = gzip.decompress(await asyncio.to_thread(Path(archive["path"]).read_bytes)).splitlines()
+    for table, name in (("runs", "run"), ("journal", "event")):
+        rows = [line.decode() for line in lines if line.startswith(b'{"' + name.encode())]
+        await database.execute(
+            f"INSERT INTO {table} SELECT r.* FROM unnest($1::text[]) line, "  # noqa: S608
+            f"json_populate_record(NULL::{table}, line::json -> '{name}') r",
+            rows,
+        )
+    (kept,) = read_archive(Path(archive["path"]))
+    for digest, content in kept.blobs.items():
+        await database.execute(
+            "INSERT INTO blobs VALUES ($1, $2, 'default', $3)", run, digest, content
+        )
+    after = await rows_of(database, [run])
+    assert after == before | {"idempotency_keys": []}

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import stat
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aos.actors.retention.archive import (
-    ArchiveWriter,
-    Header,
-    Written,
-    read_archive,
-    read_header,
-)
+from aos.actors.retention.archive import ArchiveWriter, Header, Written
 from aos.actors.retention.errors import ArchiveDamaged, ArchiveUnwritable
-from aos.cluster.canonical import bytes_hash
+from aos.actors.retention.reading import read_archive, read_header
+from aos.actors.runs.chain import genesis, link
+from aos.cluster.canonical import bytes_hash, canonical
 
 HEADER = Header("default", "20260105", 7)
 
@@ -153,3 +151,53 @@ def test_anything_else_is_refused(tmp_path_factory: pytest.TempPathFactory, junk
 def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(ArchiveDamaged, match="No such file"):
         list(read_archive(tmp_path / "nowhere.gz"))
+
+
+def chained_run(path: Path, unchained: int = 0) -> list[bytes]:
+    """The lines of an archive of one run whose journal is chained, but for its beginning."""
+    run_id, before = "01900000-0000-7000-8000-000000000001", b""
+    events: list[str] = []
+    for seq in range(1, 5):
+        body = {"z": 1e20, "a": "\u00fc"}
+        event = {"run_id": run_id, "seq": seq, "kind": "k", "version": 1, "body": body}
+        if seq > unchained:
+            text = canonical(body).decode()
+            before = link(before or genesis(UUID(run_id)), seq, "k", 1, text)
+            event["chain"] = f"\\x{before.hex()}"
+        events.append(json.dumps(event))
+    with ArchiveWriter(path, HEADER) as writer:
+        writer.runs([json.dumps({"run_id": run_id, "last_seq": 4})])
+        writer.events(events)
+        return lines_of(writer.finish().path)
+
+
+def resealed(lines: list[bytes]) -> bytes:
+    """A last line that fits the lines before it: what a forger would write."""
+    end = json.loads(lines[-1])["end"]
+    end["sha256"] = hashlib.sha256(b"".join(lines[:-1])).hexdigest()
+    return json.dumps({"end": end}).encode() + b"\n"
+
+
+@pytest.mark.parametrize("unchained", [0, 2, 4])
+def test_a_forged_event_breaks_the_chain_of_its_journal(tmp_path: Path, unchained: int) -> None:
+    lines = chained_run(tmp_path, unchained)
+    path = tmp_path / "default" / "20260105-7.jsonl.gz"
+    (run,) = read_archive(path)
+    assert len(run.events) == 4
+    forged = [line.replace(b'"kind": "k"', b'"kind": "q"') for line in lines]
+    repacked(path, [*forged[:-1], resealed(forged)])
+    if unchained == 4:
+        assert len(list(read_archive(path))) == 1, "there is no chain to break"
+        return
+    with pytest.raises(ArchiveDamaged, match=f"event {unchained + 1} of run .* breaks the chain"):
+        list(read_archive(path))
+
+
+def test_a_chain_that_ends_early_is_broken(tmp_path: Path) -> None:
+    lines = chained_run(tmp_path)
+    last = json.loads(lines[-2])
+    del last["event"]["chain"]
+    lines[-2] = json.dumps(last).encode() + b"\n"
+    path = repacked(tmp_path / "x.gz", [*lines[:-1], resealed(lines)])
+    with pytest.raises(ArchiveDamaged, match="event 4"):
+        list(read_archive(path))
