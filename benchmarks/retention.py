@@ -4,14 +4,13 @@ A server of its own with 100,000 finished runs of five steps in weeks that are o
 still wait. A workload of five-step runs goes through `RunStore` and `JournalWriter`, as the door
 and agents commit them, without HTTP and Ray: what remains is Postgres's time, which is all that
 removing competes for, so the ratio is worse than a client would see. The removing process is one
-of its own, as the root is, and starts when the workload has been measured alone; afterwards it is
-measured alone again, and both together are what it is compared with.
+of its own, as the root is. It removes a week, then the workload has some seconds alone, and so on
+in turn: whatever else the machine does falls upon both alike.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import statistics
 import sys
@@ -44,42 +43,49 @@ from aos.skills.contracts import AgentProfile
 TARGETS: dict[str, float] = {"retention_p99_ratio": 1.5}
 
 _STEPS = 5
-_WEEKS = 4
+_WEEKS = 8
+_OLDEST = 20
 _WAITING = 50
+_WARM_SECONDS = 3.0
+_ALONE_SECONDS = 5.0
 _TENANT = "default"
 
 
 def measure_retention(
-    runs: int = 100_000, *, concurrency: int = 4, alone_seconds: float = 20.0, archive: bool = True
+    runs: int = 100_000, *, concurrency: int = 4, archive: bool = True
 ) -> dict[str, float]:
     """The workload's latency while old runs are archived and removed, over its latency alone."""
-    return asyncio.run(_measure(runs, concurrency, alone_seconds, archive=archive))
+    return asyncio.run(_measure(runs, concurrency, archive=archive))
 
 
-async def _measure(runs: int, concurrency: int, alone: float, *, archive: bool) -> dict[str, float]:
+async def _measure(runs: int, concurrency: int, *, archive: bool) -> dict[str, float]:
+    alone, together = list[float](), list[float]()
+    took = 0.0
     async with _server() as (home, dsn), Database(dsn, max_connections=concurrency + 1) as database:
-        for weeks_ago in range(10, 10 + _WEEKS):
-            old = await make_week(database, weeks_ago)
-            await insert_runs(database, old.monday, runs // _WEEKS)
-            await insert_runs(database, old.monday, _WAITING, finished=False, first=2**40)
-        await database.execute("ANALYZE")
-        await database.execute("CHECKPOINT")
-        load = Load(database)
+        await _fill(database, runs // _WEEKS)
         remover = await Remover.started(dsn, home / "archive" if archive else None)
+        load = Load(database)
         workers = [asyncio.create_task(load.work(number)) for number in range(concurrency)]
-        await asyncio.sleep(2)  # statements are prepared, connections are open
-        before = await load.during(asyncio.sleep(alone))
-        began = time.monotonic()
-        with_it = await load.during(remover.remove(runs))
-        took = time.monotonic() - began
-        after = await load.during(asyncio.sleep(alone))
+        await load.during(asyncio.sleep(_WARM_SECONDS))
+        for weeks_ago in range(_OLDEST, _OLDEST - _WEEKS, -1):
+            began = time.monotonic()
+            together += await load.during(remover.remove(weeks_ago, runs // _WEEKS))
+            took += (lasted := time.monotonic() - began)
+            alone += await load.during(asyncio.sleep(max(lasted, _ALONE_SECONDS)))
         load.stopped = True
         await asyncio.gather(*workers)
-        left = await database.fetch_value(
-            "SELECT count(*) FROM runs WHERE finished_at < now() - interval '30 days'"
-        )
-        assert left == 0, f"{left} runs are still there"
-    return _figures(before + after, with_it, took, runs)
+        await remover.close()
+    return _figures(alone, together, took, runs)
+
+
+async def _fill(database: Database, runs: int) -> None:
+    """So many runs in each of the old weeks, and some that wait."""
+    for weeks_ago in range(_OLDEST, _OLDEST - _WEEKS, -1):
+        old = await make_week(database, weeks_ago)
+        await insert_runs(database, old.monday, runs)
+        await insert_runs(database, old.monday, _WAITING, finished=False, first=2**40)
+    await database.execute("ANALYZE")
+    await database.execute("CHECKPOINT")
 
 
 def _figures(alone: list[float], together: list[float], took: float, runs: int) -> dict[str, float]:
@@ -151,17 +157,26 @@ class Remover:
     @classmethod
     async def started(cls, dsn: str, archive: Path | None) -> Remover:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, removing.__file__, dsn, "30", *([str(archive)] if archive else []),
-            env=dict(os.environ), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            sys.executable, removing.__file__, dsn, *([str(archive)] if archive else []),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        assert process.stdout is not None
-        assert await process.stdout.readline() == b"ready\n"
-        return cls(process)
+        it = cls(process)
+        assert await it._line() == b"ready\n"
+        return it
 
-    async def remove(self, runs: int) -> None:
-        output, _ = await self._process.communicate(b"go\n")
-        assert self._process.returncode == 0
-        assert int(output.splitlines()[-1]) == runs, "a partition was in use for too long"
+    async def remove(self, weeks_ago: int, runs: int) -> None:
+        """Have the runs of one week removed: of all weeks that are so old, it is the youngest."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{7 * (weeks_ago - 2)}\n".encode())
+        went = int(await self._line())
+        assert went == runs, f"{went} of {runs} runs went: the partition was in use"
+
+    async def close(self) -> None:
+        await self._process.communicate()
+
+    async def _line(self) -> bytes:
+        assert self._process.stdout is not None
+        return await self._process.stdout.readline()
 
 
 @asynccontextmanager

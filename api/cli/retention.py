@@ -23,7 +23,7 @@ Flag = Annotated[bool, Parameter(negative=())]
 class NotInArchive(InputError):
     """The archive is whole, and does not have this run."""
 
-    code = "AOS-1124"
+    code = "AOS-1130"
     title = "This archive does not have the run."
     next_action = "Look for the week that the run began in: `aos retention ls`."
 

@@ -154,7 +154,7 @@ async def test_the_command_line(front: Front, database: Database, tmp_path: Path
     assert lines[0]["run"]["run_id"] == str(runs[1])
     assert [line["event"]["seq"] for line in lines[1:]] == list(range(1, 10))
     lacking = await cli("retention", "read", str(path), "--run", "nobody")
-    assert (lacking.code, "AOS-1124" in lacking.err) == (2, True)
+    assert (lacking.code, "AOS-1130" in lacking.err) == (2, True)
     await asyncio.to_thread(path.write_bytes, b"not an archive")
     damaged = await cli("retention", "read", str(path))
     assert (damaged.code, "AOS-5101" in damaged.err) == (1, True)

@@ -29,10 +29,10 @@ async def killed(database_url: str, point: str, fault: str, tmp_path: Path) -> N
     armed.mkdir()
     faults.arm(armed, point, fault)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, removing.__file__, database_url, "30", str(tmp_path / "archive"),
+        sys.executable, removing.__file__, database_url, str(tmp_path / "archive"),
         env={**os.environ, "AOS_FAULTS_DIR": str(armed)}, stdin=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    await process.communicate(b"go\n")
+    await process.communicate(b"30\n")
     assert process.returncode == -9
     assert faults.fired(armed, point)
 
