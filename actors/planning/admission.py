@@ -50,10 +50,8 @@ def admit(
 ) -> Plan:
     """The plan that a planner's output stands for. Raises `InvalidPlan`.
 
-    `taken` are the ids of all earlier steps: they may be referred to, and not be used again. Waits
-    and child runs may be planned without being offered: models are not told of them.
+    `taken` are the ids of all earlier steps: they may be referred to, and not be used again.
     """
-    catalog = {**catalog, **WAITS}
     try:
         offered = PlanProposal.model_validate(proposal)
     except ValidationError as error:

@@ -1,8 +1,8 @@
-"""A process is killed at each commit and each dispatch, for each effect class. Whatever dies: nothing
-is lost, nothing that must not happen twice does, and what may is repeated under the same key.
+"""A process is killed at each commit and each dispatch, for each effect class. Whatever dies:
+nothing is lost, nothing that must not happen twice does, and what may is repeated under its key.
 
-The outside ledger (`tests/support/outside.py`) says what happened to the world. Each run waits for a
-signal when its fault is armed, so that passages are counted from one known place on.
+The outside ledger (`tests/support/effect_ledger.py`) says what happened to the world. Each run
+waits for a signal when its fault is armed, so passages are counted from one known place on.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from aos.actors.runs.fold import fold
 from aos.actors.runs.state import Phase
 from aos.actors.runs.waiting import SIGNAL
 from aos.cluster import faults
+from tests.support.effect_ledger import Effect, EffectLedger
 from tests.support.noting import CLASSES, note, plan
-from tests.support.outside import Entry, Outside, outside
 from tests.support.running import RunningAos, eventually
 from tests.support.saying import journal, signal
 
 # What is committed after the signal: that it was heard; the intent of what must not happen twice;
 # the outcome together with the end.
 INTENT, OUTCOME = {"unsafe": 2, "reconciled": 2}, {"unsafe": 3, "reconciled": 3}
-DISPATCH = ("step.dispatching", "step.dispatched", "step.outcome", "skill.started", "skill.finished")
+DISPATCH = ("step.dispatching", "step.dispatched", "step.outcome")
+WITHIN = ("skill.started", "skill.finished")
 
 
 def cases() -> Iterator[tuple[str, str, int]]:
@@ -34,7 +35,7 @@ def cases() -> Iterator[tuple[str, str, int]]:
         for passage in range(1, OUTCOME.get(effects, 2) + 1):
             yield effects, "journal.appending", passage
             yield effects, "journal.appended", passage
-        for point in DISPATCH:
+        for point in (*DISPATCH, *WITHIN):
             yield effects, point, 1
 
 
@@ -51,17 +52,16 @@ def in_doubt(effects: str, point: str, passage: int) -> bool:
     return True
 
 
-@pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
-    with outside(tmp_path_factory.mktemp("ledger") / "effects.jsonl") as served:
-        yield served
-
-
 @pytest.mark.parametrize(("effects", "point", "passage"), list(cases()))
 async def test_a_process_dies_at(
-    aos: RunningAos, literal_agent: str, ledger: Outside, effects: str, point: str, passage: int
+    aos: RunningAos,
+    literal_agent: str,
+    effect_ledger: EffectLedger,
+    effects: str,
+    point: str,
+    passage: int,
 ) -> None:
-    run_id = waiting_run(aos, literal_agent, ledger, effects)
+    run_id = waiting_run(aos, literal_agent, effect_ledger, effects)
     faults.arm(aos.faults, point, f"kill@{passage}")
     try:
         await signal(aos, run_id, "go")
@@ -69,7 +69,7 @@ async def test_a_process_dies_at(
         assert faults.fired(aos.faults, point), "the fault did fire"
     finally:
         disarm(aos.faults, point)
-    happened = ledger.entries(str(run_id))
+    happened = effect_ledger.done(str(run_id))
     doubted = in_doubt(effects, point, passage)
     if doubted:
         assert (ended.status, ended.code) == ("quarantined", "ERR_IN_DOUBT"), ended.message
@@ -79,12 +79,12 @@ async def test_a_process_dies_at(
     await assert_explained(aos, run_id, ended.status == "completed")
 
 
-def waiting_run(aos: RunningAos, agent: str, ledger: Outside, effects: str) -> UUID:
+def waiting_run(aos: RunningAos, agent: str, ledger: EffectLedger, effects: str) -> UUID:
     steps = (
         {"id": "gate", "skill": SIGNAL, "params": {"name": "go"}},
-        note(ledger.url, "act", effects, 7, needs=["gate"]),
+        note(ledger.url, effects, 0, 7, needs=["gate"]),
     )
-    run = aos.client.runs.create(agent, plan(*steps, answer="{{act.value}}"))
+    run = aos.client.runs.create(agent, plan(*steps, answer=f"{{{{{effects}-0.value}}}}"))
     eventually(lambda: aos.client.runs.get(run.id).status == "waiting")
     return run.id
 
@@ -94,7 +94,7 @@ def disarm(directory: Path, point: str) -> None:
     (directory / f"{point}.fired").unlink(missing_ok=True)
 
 
-def assert_allowed(happened: list[Entry], effects: str, known: bool) -> None:
+def assert_allowed(happened: list[Effect], effects: str, known: bool) -> None:
     """What the world may have seen of one step."""
     assert len({entry.key for entry in happened}) <= 1, "repeats carry the same key"
     if effects in ("unsafe", "reconciled"):

@@ -1,5 +1,5 @@
 """A plug-in whose skills have effects: one skill for each effect class, and each call of one writes
-a line into the ledger of `tests/support/outside.py`.
+a line into the ledger of `tests/support/effect_ledger.py`.
 
 A skill's output is its input plus one, so a plan that hands it on can be checked by its answer.
 """
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from aos.skills.contracts import Effects, ResourceContract, RetryPolicy
 from aos.skills.hooks import DidNotHappen, Happened, Unclear
-from aos.skills.skill import SkillContext, skill
+from aos.skills.skill import SkillContext, SkillFailure, skill
 
 PATIENT = RetryPolicy(max_attempts=10, initial_delay_ms=20, max_delay_ms=200)
 LIGHT = ResourceContract(cpus=0.25, timeout_s=30)
@@ -25,8 +25,7 @@ LIGHT = ResourceContract(cpus=0.25, timeout_s=30)
 
 class Note(BaseModel):
     """What to note where. `before_ms` and `after_ms`: time that passes around the effect.
-    `blocks`: it passes without yielding, as in code that knows nothing of event loops. `answer`:
-    what becomes of the ledger's answer (see there).
+    `blocks`: it passes without yielding, as in code that knows nothing of event loops.
     """
 
     ledger: str
@@ -34,7 +33,6 @@ class Note(BaseModel):
     before_ms: int = 0
     after_ms: int = 0
     blocks: bool = False
-    answer: str = ""
 
 
 class Noted(BaseModel):
@@ -43,16 +41,11 @@ class Noted(BaseModel):
     value: int
 
 
-async def _note(request: Note, context: SkillContext, effects: Effects) -> Noted:
+async def _note(request: Note, context: SkillContext) -> Noted:
     await _pass(request.before_ms, request.blocks)
-    entry = {
-        "run": context.run_id,
-        "step": context.step_id,
-        "attempt": context.attempt,
-        "effects": effects.value,
-    }
-    path = f"/effects?answer={request.answer}"
-    await asyncio.to_thread(_ask, request.ledger, "POST", path, context.idempotency_key, entry)
+    status = await asyncio.to_thread(_post, request, context)
+    if status != 200:
+        raise SkillFailure("ERR_CONNECTION_LOST", f"the ledger answered {status}")
     await _pass(request.after_ms, request.blocks)
     return Noted(value=request.value + 1)
 
@@ -64,44 +57,59 @@ async def _pass(milliseconds: int, blocks: bool) -> None:
         await asyncio.sleep(milliseconds / 1000)
 
 
-def _ask(ledger: str, method: str, path: str, key: str = "", body: Any = None) -> Any:
+def _post(request: Note, context: SkillContext) -> int:
+    headers = {
+        "Idempotency-Key": context.idempotency_key,
+        "X-Run": context.run_id,
+        "X-Step": context.step_id,
+        "X-Attempt": str(context.attempt),
+    }
+    return _ask(request.ledger, "POST", "/effects", json.dumps({"amount": request.value}), headers)
+
+
+def _ask(ledger: str, method: str, path: str, body: str = "", headers: Any = None) -> int:
     connection = http.client.HTTPConnection(urlsplit(ledger).netloc, timeout=20)
     try:
-        text = None if body is None else json.dumps(body)
-        connection.request(method, path, text, {"Idempotency-Key": key})
-        return json.loads(connection.getresponse().read())
+        connection.request(method, path, body, headers or {})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        raise SkillFailure("ERR_CONNECTION_LOST", repr(error)) from error
     finally:
         connection.close()
+
+
+def _of(context: SkillContext) -> str:
+    return f"/effects?key={quote(context.idempotency_key, safe='')}"
 
 
 @skill(version="1.0.0", effects=Effects.PURE, resources=LIGHT, retry=PATIENT)
 async def note_pure(request: Note, context: SkillContext) -> Noted:
     """As good as pure: the ledger is only told for the test's sake."""
-    return await _note(request, context, Effects.PURE)
+    return await _note(request, context)
 
 
 @skill(version="1.0.0", effects=Effects.READ, resources=LIGHT, retry=PATIENT)
 async def note_read(request: Note, context: SkillContext) -> Noted:
     """Like something that is read."""
-    return await _note(request, context, Effects.READ)
+    return await _note(request, context)
 
 
 @skill(version="1.0.0", effects=Effects.IDEMPOTENT, resources=LIGHT, retry=PATIENT)
 async def note_idempotent(request: Note, context: SkillContext) -> Noted:
     """A write that its key makes harmless to repeat."""
-    return await _note(request, context, Effects.IDEMPOTENT)
+    return await _note(request, context)
 
 
 @skill(version="1.0.0", effects=Effects.UNSAFE, resources=LIGHT, retry=PATIENT)
 async def note_unsafe(request: Note, context: SkillContext) -> Noted:
     """A write that must not happen twice, and nobody can be asked whether it did."""
-    return await _note(request, context, Effects.UNSAFE)
+    return await _note(request, context)
 
 
 @skill(version="1.0.0", effects=Effects.UNSAFE, resources=LIGHT, retry=PATIENT)
 async def note_reconciled(request: Note, context: SkillContext) -> Noted:
     """A write that must not happen twice; the ledger can be asked whether it did."""
-    return await _note(request, context, Effects.UNSAFE)
+    return await _note(request, context)
 
 
 @note_reconciled.reconcile
@@ -109,13 +117,16 @@ async def find_note(
     request: Note, context: SkillContext
 ) -> Happened[Noted] | DidNotHappen | Unclear:
     """Ask the ledger."""
-    path = f"/effects?key={quote(context.idempotency_key, safe='')}"
-    found = await asyncio.to_thread(_ask, request.ledger, "GET", path)
-    return Happened(Noted(value=request.value + 1)) if found else DidNotHappen()
+    match await asyncio.to_thread(_ask, request.ledger, "GET", _of(context)):
+        case 200:
+            return Happened(Noted(value=request.value + 1))
+        case 404:
+            return DidNotHappen()
+        case status:
+            return Unclear(f"the ledger answered {status}")
 
 
 @note_reconciled.compensate
 async def undo_note(request: Note, output: Noted | None, context: SkillContext) -> None:
     """Have the ledger note that it was undone."""
-    path = f"/effects?key={quote(context.idempotency_key, safe='')}"
-    await asyncio.to_thread(_ask, request.ledger, "DELETE", path)
+    await asyncio.to_thread(_ask, request.ledger, "DELETE", _of(context))

@@ -1,4 +1,4 @@
-"""Plans for the skills of `tests/plugin/aos_ledger_skills.py`, and the answers that they must have."""
+"""Plans for the skills of `tests/plugin/aos_ledger_skills.py`, and the answers they must have."""
 
 from __future__ import annotations
 
@@ -29,12 +29,29 @@ class Work:
     hopeless: bool = False
     awaits: str = ""
 
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """The ids of the steps whose effect the ledger must have seen when all is done."""
+        steps = json.loads(self.goal)["steps"]
+        return tuple(step["id"] for step in steps if class_of(step["id"]) in CLASSES)
 
-def note(ledger: str, step_id: str, skill: str, value: Any = 0, **params: Any) -> Step:
-    """A step that notes its value and returns the next. `needs`: the ids of steps before it."""
+
+def note(ledger: str, skill: str, number: int = 0, value: Any = 0, **params: Any) -> Step:
+    """A step that notes its value and returns the next. Its id tells the effect class, so that a
+    line in the ledger does. `needs`: the ids of steps before it.
+    """
     needs = params.pop("needs", ())
-    given = {"ledger": ledger, "value": value, **params}
-    return {"id": step_id, "skill": f"note_{skill}", "params": given, "depends_on": list(needs)}
+    return {
+        "id": f"{skill}-{number}",
+        "skill": f"note_{skill}",
+        "params": {"ledger": ledger, "value": value, **params},
+        "depends_on": list(needs),
+    }
+
+
+def class_of(step_id: str) -> str:
+    """The effect class of a step that `note` made."""
+    return step_id.partition("-")[0]
 
 
 def plan(*steps: Step, answer: JsonValue) -> str:
@@ -44,34 +61,33 @@ def plan(*steps: Step, answer: JsonValue) -> str:
 
 def chain(ledger: str, start: int, *skills: str, **params: Any) -> Work:
     """One skill after the other, each counting on."""
-    names = [f"s{number}" for number in range(len(skills))]
-    steps = [
-        note(ledger, name, skill, f"{{{{{before}.value}}}}" if before else start, **params)
-        for before, name, skill in zip([None, *names], names, skills, strict=False)
-    ]
-    answer = f"{{{{{names[-1]}.value}}}}"
+    value: Any = start
+    steps: list[Step] = []
+    for number, skill in enumerate(skills):
+        steps.append(note(ledger, skill, number, value, **params))
+        value = f"{{{{{skill}-{number}.value}}}}"
     shape = "-".join(skills)
-    return Work(shape, plan(*steps, answer=answer), start + len(skills), "unsafe" in skills)
+    return Work(shape, plan(*steps, answer=value), start + len(skills), "unsafe" in skills)
 
 
 def after_timer(ledger: str, start: int, seconds: float) -> Work:
     """A write, some time, another write."""
     steps = (
-        note(ledger, "a", "idempotent", start),
-        {"id": "w", "skill": TIMER, "params": {"seconds": seconds}, "depends_on": ["a"]},
-        note(ledger, "b", "reconciled", "{{a.value}}", needs=["w"]),
+        note(ledger, "idempotent", 0, start),
+        {"id": "w", "skill": TIMER, "params": {"seconds": seconds}, "depends_on": ["idempotent-0"]},
+        note(ledger, "reconciled", 1, "{{idempotent-0.value}}", needs=["w"]),
     )
-    return Work("timer", plan(*steps, answer="{{b.value}}"), start + 2)
+    return Work("timer", plan(*steps, answer="{{reconciled-1.value}}"), start + 2)
 
 
 def after_signal(ledger: str, start: int, payload: int, name: str = "go") -> Work:
     """A write, a signal, another write of what the signal said."""
     steps = (
-        note(ledger, "a", "idempotent", start),
+        note(ledger, "idempotent", 0, start),
         {"id": "w", "skill": SIGNAL, "params": {"name": name}},
-        note(ledger, "b", "reconciled", "{{w}}", needs=["a"]),
+        note(ledger, "reconciled", 1, "{{w}}", needs=["idempotent-0"]),
     )
-    answer: JsonValue = ["{{a.value}}", "{{b.value}}"]
+    answer: JsonValue = ["{{idempotent-0.value}}", "{{reconciled-1.value}}"]
     return Work("signal", plan(*steps, answer=answer), [start + 1, payload + 1], awaits=name)
 
 
@@ -83,8 +99,8 @@ def with_children(ledger: str, start: int, children: int, agent: str) -> Work:
         {"id": name, "skill": CHILD, "params": {"goal": _inert(goal), "agent": agent}}
         for name, goal in zip(names, goals, strict=True)
     ]
-    last = note(ledger, "z", "idempotent", start, needs=names)
-    answer: JsonValue = ["{{z.value}}", *(f"{{{{{name}}}}}" for name in names)]
+    last = note(ledger, "idempotent", 0, start, needs=names)
+    answer: JsonValue = ["{{idempotent-0.value}}", *(f"{{{{{name}}}}}" for name in names)]
     right: JsonValue = [start + 1, *(start + 10 * n + 2 for n in range(children))]
     return Work("children", plan(*steps, last, answer=answer), right)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from tests.support.running import RunningAos
-
 from aos.actors.runs.events import Event
 from aos.actors.runs.inbox import Inbox
 from aos.actors.runs.store import RunStore
 from aos.skills.contracts import JsonValue
+from tests.support.running import RunningAos
 
 
 async def signal(
