@@ -20,7 +20,7 @@ class Work:
     """A goal for an agent that plans literally, and the one right answer.
 
     `hopeless`: it has a step whose lost effect nobody can be asked about, so that the run may end
-    in doubt. `awaits`: the name of a signal that it waits for.
+    in doubt. `awaits`: the name of a signal that it waits for, and `says`: what it has to carry.
     """
 
     shape: str
@@ -28,6 +28,7 @@ class Work:
     answer: JsonValue
     hopeless: bool = False
     awaits: str = ""
+    says: JsonValue = None
 
     @property
     def writes(self) -> tuple[str, ...]:
@@ -88,7 +89,9 @@ def after_signal(ledger: str, start: int, payload: int, name: str = "go") -> Wor
         note(ledger, "reconciled", 1, "{{w}}", needs=["idempotent-0"]),
     )
     answer: JsonValue = ["{{idempotent-0.value}}", "{{reconciled-1.value}}"]
-    return Work("signal", plan(*steps, answer=answer), [start + 1, payload + 1], awaits=name)
+    return Work(
+        "signal", plan(*steps, answer=answer), [start + 1, payload + 1], awaits=name, says=payload
+    )
 
 
 def with_children(ledger: str, start: int, children: int, agent: str) -> Work:
