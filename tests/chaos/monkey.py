@@ -17,30 +17,25 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from aos.actors.runs.chain import broken_at
-from aos.actors.runs.fold import fold
 from aos.actors.runs.inbox import Inbox
-from aos.actors.runs.state import RunState
-from aos.actors.runs.store import RunStore
 from aos.api.client import ApiError, NotRunning
 from aos.cluster.postgres import Database, DatabaseUnavailable
 from aos.skills.contracts import AgentProfile, PlannerChoice
 from tests.support.effect_ledger import EffectLedger
+from tests.support.endings import drained, ends
 from tests.support.node import Node, node
 from tests.support.noting import Work, after_signal, after_timer, chain, with_children
 from tests.support.strikes import Striker
-from tests.support.verdicts import End, Tally, judge
+from tests.support.verdicts import Tally, judge
 
 AGENTS = 6
 GRACE = 180.0
 """Seconds after the last strike in which whatever is still unfinished has to end."""
 PLUGIN = Path(__file__).parents[1] / "plugin"
-_FINAL = "('completed', 'failed', 'partial', 'cancelled', 'quarantined')"
 
 
 class Monkey:
@@ -118,42 +113,6 @@ async def _say(database: Database, run_id: UUID, work: Work) -> None:
             await asyncio.sleep(0.2)
         else:
             return
-
-
-async def drained(database: Database, seconds: float) -> None:
-    """Wait until no run is unfinished, children included, or time is up."""
-    until = time.monotonic() + seconds
-    query = f"SELECT count(*) FROM runs WHERE NOT status IN {_FINAL}"  # noqa: S608 - a constant
-    left = -1
-    while left and time.monotonic() < until:
-        try:
-            left = await database.fetch_value(query)
-        except DatabaseUnavailable:
-            left = -1
-        await asyncio.sleep(0.5)
-
-
-async def ends(database: Database) -> dict[UUID, End]:
-    """How every run stands, by its journal, children included."""
-    store = RunStore(database)
-    rows = await database.fetch("SELECT run_id FROM runs ORDER BY run_id")
-    return {row["run_id"]: await _end(store, row["run_id"]) for row in rows}
-
-
-async def _end(store: RunStore, run_id: UUID) -> End:
-    links = await store.links("default", run_id)
-    events = [recorded.event for recorded in await store.events("default", run_id)]
-    successes = Counter(e.step_id for e in events if e.kind == "step_settled" and e.outcome.ok)
-    state: RunState = fold(run_id, events)
-    finished = state.finished
-    return End(
-        status=state.status.value,
-        code=finished.code if finished else None,
-        answer=finished.answer if finished else None,
-        message=finished.message if finished else "",
-        broken_at=broken_at(run_id, links),
-        twice=tuple(step for step, times in successes.items() if times > 1),
-    )
 
 
 async def prove(served: Node, ledger: EffectLedger, options: argparse.Namespace) -> Tally:
