@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+import psutil
 import pytest
 
 from aos.actors.runs.fold import fold
@@ -79,10 +82,42 @@ async def test_a_process_dies_at(
     await assert_explained(aos, run_id, ended.status == "completed")
 
 
-def waiting_run(aos: RunningAos, agent: str, ledger: EffectLedger, effects: str) -> UUID:
+@pytest.mark.parametrize("before_ms", [50, 200, 500, 1_500])
+async def test_the_orphan_of_a_dead_agent_does_nothing_after_it_was_asked_about(
+    aos: RunningAos, literal_agent: str, effect_ledger: EffectLedger, before_ms: int
+) -> None:
+    """The agent dies, its call is still on its way to its effect, and the next activation asks
+    whether it happened. What then says no must be right for ever.
+    """
+    run_id = waiting_run(aos, literal_agent, effect_ledger, "reconciled", before_ms=before_ms)
+    faults.arm(aos.faults, "step.dispatched", "kill")
+    try:
+        await signal(aos, run_id, "go")
+        ended = aos.client.runs.wait(run_id, timeout=60)
+        assert faults.fired(aos.faults, "step.dispatched"), "the fault did fire"
+    finally:
+        disarm(aos.faults, "step.dispatched")
+    assert (ended.status, ended.answer) == ("completed", 8), (ended.code, ended.message)
+    eventually(lambda: not calls_of(aos, "note_reconciled"))
+    assert len(effect_ledger.done(str(run_id))) == 1
+
+
+def calls_of(aos: RunningAos, skill: str) -> list[int]:
+    """The processes that execute a skill now."""
+    found: list[int] = []
+    for process in psutil.Process(aos.info["pid"]).children(recursive=True):
+        with suppress(psutil.Error):
+            if any(skill in part for part in process.cmdline()):
+                found.append(process.pid)
+    return found
+
+
+def waiting_run(
+    aos: RunningAos, agent: str, ledger: EffectLedger, effects: str, **params: Any
+) -> UUID:
     steps = (
         {"id": "gate", "skill": SIGNAL, "params": {"name": "go"}},
-        note(ledger.url, effects, 0, 7, needs=["gate"]),
+        note(ledger.url, effects, 0, 7, needs=["gate"], **params),
     )
     run = aos.client.runs.create(agent, plan(*steps, answer=f"{{{{{effects}-0.value}}}}"))
     eventually(lambda: aos.client.runs.get(run.id).status == "waiting")
