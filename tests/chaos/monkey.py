@@ -82,10 +82,11 @@ class Monkey:
 
     def _work(self, number: int) -> Work:
         start = 100 * number
+        busy = {"before_ms": self._random.randrange(400), "after_ms": self._random.randrange(400)}
         shapes = (
             lambda: chain(self._ledger, start, "pure", "read", "idempotent", "reconciled"),
-            lambda: chain(self._ledger, start, "read", "reconciled", before_ms=150, after_ms=150),
-            lambda: chain(self._ledger, start, "idempotent", "unsafe", after_ms=50),
+            lambda: chain(self._ledger, start, "idempotent", "reconciled", **busy),
+            lambda: chain(self._ledger, start, "idempotent", "unsafe", **busy),
             lambda: after_timer(self._ledger, start, self._random.uniform(0.2, 4)),
             lambda: after_signal(self._ledger, start, payload=number),
             lambda: with_children(self._ledger, start, 2, self._random.choice(self._agents)),

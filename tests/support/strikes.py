@@ -11,10 +11,12 @@ from contextlib import suppress
 
 import psutil
 
+from aos.cluster.errors import AosError
 from tests.support.node import Node
 
 ROLES = ("agent", "skill", "supervisor", "root", "front")
 LONGEST_FREEZE = 8.0
+_PATIENCE = 40
 _RARELY = {"everything": 0.35, "postgres away": 0.5}
 
 
@@ -52,8 +54,22 @@ class Striker:
         return self._random.choices(kinds, [_RARELY.get(kind, 1.0) for kind in kinds])[0]
 
     async def _victim(self, role: str) -> psutil.Process | None:
-        found = await asyncio.to_thread(self._node.those, role)
-        return self._random.choice(found) if found else None
+        """One of a role, at work: an agent that is somebody, a call that is under way."""
+        for _ in range(_PATIENCE):
+            if found := await asyncio.to_thread(self._node.those, role):
+                at_work = await self._active() if role == "agent" else set[int]()
+                found = [each for each in found if each.pid in at_work] or found
+                return self._random.choice(found)
+            await asyncio.sleep(0.05)
+        return None
+
+    async def _active(self) -> set[int]:
+        try:
+            async with asyncio.timeout(2), self._node.database(1) as database:
+                query = "SELECT pid FROM activations WHERE state = 'active'"
+                return {row["pid"] for row in await database.fetch(query)}
+        except (AosError, TimeoutError):
+            return set()
 
     async def _kill(self, role: str) -> bool:
         return _signal(await self._victim(role), signal.SIGKILL)
