@@ -45,7 +45,7 @@ class Monkey:
         self.promised: dict[UUID, Work] = {}
         self.node = served
         self._ledger = ledger
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311 - a failure can be repeated
         self._agents = [f"monkey-{number}" for number in range(AGENTS)]
         self._signals: asyncio.Queue[tuple[float, UUID, Work]] = asyncio.Queue()
 

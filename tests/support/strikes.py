@@ -27,7 +27,7 @@ class Striker:
         self.counts: Counter[str] = Counter()
         self.ups: list[float] = []
         self._node = node
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311 - a failure can be repeated
         self._frozen: set[asyncio.Task[None]] = set()
         self._kinds: dict[str, Callable[[], Awaitable[bool]]] = {
             **{f"kill {role}": lambda role=role: self._kill(role) for role in ROLES},
