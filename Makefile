@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test unit lint types layers wheel integration bench bench-peers clean
+.PHONY: demo test unit lint types layers wheel integration chaos bench bench-peers clean
 
 demo: $(READY)  ## the main job, on real parts, with a crash in its middle
 	$(BIN)/aos demo
@@ -29,6 +29,9 @@ layers: $(READY)
 
 wheel: $(READY)  ## the wheel is built from the sdist, and the unit tests run against it
 	$(BIN)/python tests/wheel.py
+
+chaos: $(READY)  ## ten minutes of deaths over thousands of runs; CHAOS="--seconds 60" is shorter
+	$(BIN)/python -m tests.chaos.monkey $(CHAOS)
 
 bench: $(READY)  ## measures the running system; writes benchmarks/out/figures.json
 	$(BIN)/python benchmarks/run.py

@@ -24,7 +24,9 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import durable as durability
 import supervision
+from durable import durable
 from supervision import (
     measure_activation,
     measure_healing,
@@ -50,6 +52,7 @@ TARGETS: dict[str, float] = {
     "kill_next_step_p99_ms": 250,
     "agent_uss_mb": 70,
     **supervision.TARGETS,
+    **durability.TARGETS,
 }
 
 
@@ -131,7 +134,7 @@ def many() -> Figures:
 
 
 PARTS: dict[str, Callable[[], Figures]] = {
-    part.__name__: part for part in (up_down, runs, kills, healing, activation, many)
+    part.__name__: part for part in (up_down, runs, kills, healing, activation, many, durable)
 }
 
 

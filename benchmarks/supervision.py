@@ -195,10 +195,11 @@ async def _register(aos: RunningAos, count: int) -> None:
 
 async def _transactions(aos: RunningAos) -> int:
     async with aos.database() as database:
-        return await _count(database)
+        return await transactions(database)
 
 
-async def _count(database: Database) -> int:
+async def transactions(database: Database) -> int:
+    """All that this database has been asked so far."""
     await database.execute("SELECT pg_stat_clear_snapshot()")
     total: int = await database.fetch_value(
         "SELECT xact_commit + xact_rollback FROM pg_stat_database"

@@ -13,6 +13,7 @@ from tests.support.strategies import json_objects, json_values, step_ids
 
 from aos.actors.planning.admission import InvalidPlan, admit, allowed
 from aos.actors.runs.events import OnError, Plan
+from aos.actors.runs.waiting import CHILD, WAITS
 from aos.skills.contracts import Effects, JsonValue
 
 RICH = profile(permissions=("money:spend", "network:outbound", "model:invoke"))
@@ -47,6 +48,21 @@ def test_a_step_is_pinned_to_what_is_installed_now() -> None:
     assert (step.version, step.effects) == ("2.1.0", Effects.UNSAFE)
     assert step.retry == SMALL["send"].retry
     assert step.on_error is OnError.CONTINUE
+
+
+def test_what_a_skill_has_hooks_for_is_pinned_too() -> None:
+    descriptor = SMALL["send"].model_copy(update={"reconciles": True, "compensates": True})
+    plan = admit(proposal(a_step("s", "send")), {"send": descriptor}, RICH, ())
+    assert (plan.steps[0].reconciles, plan.steps[0].compensates) == (True, True)
+    assert not admitted(a_step("s", "send")).steps[0].reconciles
+
+
+@pytest.mark.parametrize("skill", sorted(WAITS))
+def test_waits_may_be_planned_though_no_skill_of_the_name_is_installed(skill: str) -> None:
+    (step,) = admitted(a_step("w", skill)).steps
+    assert (step.skill, step.effects) == (skill, Effects.PURE)
+    narrow = allowed(SMALL, profile(skills=("look",)))
+    assert (skill in narrow) is (skill != CHILD), "waits are everybody's, child runs are not"
 
 
 def test_answer_and_memo_pass_through() -> None:

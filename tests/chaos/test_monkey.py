@@ -1,0 +1,20 @@
+"""Two minutes of `make chaos` in a process and a home of its own; AOS_CHAOS_SECONDS: how long."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SECONDS = float(os.environ.get("AOS_CHAOS_SECONDS", "120"))
+
+
+@pytest.mark.timeout(SECONDS + 400)
+def test_whatever_dies_every_run_ends_rightly_and_nothing_unsafe_happens_twice() -> None:
+    command = [sys.executable, "-m", "tests.chaos.monkey", "--seconds", str(SECONDS)]
+    monkey = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert monkey.returncode == 0, f"{monkey.stdout}\n{monkey.stderr[-4000:]}"
