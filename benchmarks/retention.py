@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.support import removing
 from tests.support.api_front import ACTIVATE
-from tests.support.old_runs import insert_runs, make_week
+from tests.support.old_runs import insert_runs, make_week, week
 from tests.support.runs import History, ok, step
 
 from aos.actors.roster import AgentStore
@@ -167,12 +167,13 @@ class Remover:
     async def remove(self, weeks_ago: int, runs: int) -> None:
         """Have the runs of one week removed: of all weeks that are so old, it is the youngest."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{7 * (weeks_ago - 2)}\n".encode())
+        over = datetime.now(UTC) - week(weeks_ago).monday - timedelta(days=7)
+        self._process.stdin.write(f"{over.days - 1}\n".encode())  # and a day of grace
         went = int(await self._line())
         assert went == runs, f"{went} of {runs} runs went: the partition was in use"
 
     async def close(self) -> None:
-        await self._process.communicate()
+        await self._process.communicate(b"")  # with an end of its input
 
     async def _line(self) -> bytes:
         assert self._process.stdout is not None
