@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -59,17 +60,31 @@ SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::text[]
 
 
 def durable() -> Iterator[dict[str, float]]:
-    """All of them, in two systems: one whose agents stay, one whose agents leave at once."""
+    """What needs agents that are there."""
+    with bed(AOS_LOG_LEVEL="debug") as (aos, ledger):
+        yield measure_commits(aos)
+        yield measure_signals(aos)
+        yield measure_cancel(aos, ledger)
+        yield measure_total_loss(aos, ledger)
+
+
+def waiting() -> Iterator[dict[str, float]]:
+    """What is measured of agents that leave as soon as they only wait."""
+    with bed(AOS_AGENT_IDLE_SECONDS="1") as (aos, _):
+        yield measure_wakes(aos)
+        yield measure_waiting(aos)
+
+
+@contextmanager
+def bed(**environment: str) -> Iterator[tuple[Node, EffectLedger]]:
+    """A fresh AOS that has the skills with effects, and the ledger of these."""
     path = os.pathsep.join([PLUGIN, os.environ.get("PYTHONPATH", "")])
-    with tempfile.TemporaryDirectory() as folder, EffectLedger(Path(folder) / "effects") as ledger:
-        with node(PYTHONPATH=path, AOS_LOG_LEVEL="debug") as aos:
-            yield measure_commits(aos)
-            yield measure_signals(aos)
-            yield measure_cancel(aos, ledger)
-            yield measure_total_loss(aos, ledger)
-        with node(PYTHONPATH=path, AOS_AGENT_IDLE_SECONDS="1") as aos:
-            yield measure_wakes(aos)
-            yield measure_waiting(aos)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        EffectLedger(Path(folder) / "effects") as ledger,
+        node(PYTHONPATH=path, **environment) as aos,
+    ):
+        yield aos, ledger
 
 
 def measure_commits(aos: Node, repetitions: int = 40) -> dict[str, float]:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import durable as durability
 import supervision
-from durable import durable
+from durable import durable, waiting
 from supervision import (
     measure_activation,
     measure_healing,
@@ -134,7 +134,8 @@ def many() -> Figures:
 
 
 PARTS: dict[str, Callable[[], Figures]] = {
-    part.__name__: part for part in (up_down, runs, kills, healing, activation, many, durable)
+    part.__name__: part
+    for part in (up_down, runs, kills, healing, activation, many, durable, waiting)
 }
 
 

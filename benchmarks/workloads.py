@@ -19,10 +19,8 @@ Each prints what it measured and whether it passed; the exit code is 1 if one di
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,10 +33,10 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from durable import PLUGIN, measure_cancel
+from durable import bed, measure_cancel
 from tests.support.effect_ledger import EffectLedger
 from tests.support.endings import drained, ends
-from tests.support.node import Node, node
+from tests.support.node import Node
 from tests.support.noting import Work, chain, with_children
 from tests.support.running import eventually
 from tests.support.verdicts import Tally, judge
@@ -97,22 +95,18 @@ class Result:
 
 
 @contextmanager
-def bed(agents: int = 4) -> Iterator[Bed]:
+def a_bed(agents: int = 4) -> Iterator[Bed]:
     """A fresh one."""
-    path = os.pathsep.join([PLUGIN, os.environ.get("PYTHONPATH", "")])
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        EffectLedger(Path(folder) / "effects") as ledger,
-        node(PYTHONPATH=path, AOS_HEARTBEAT_INTERVAL="1") as aos,
-    ):
+    with bed(AOS_HEARTBEAT_INTERVAL="1") as (aos, ledger):
         names = [f"bed-{number}" for number in range(agents)]
         for name in names:
-            aos.client.agents.create(AgentProfile(name=name, planner=PlannerChoice(name="literal")))
+            planner = PlannerChoice(name="literal")
+            aos.client.agents.create(AgentProfile(name=name, planner=planner))
         yield Bed(aos, ledger, names)
 
 
 def w2() -> Result:
-    with bed() as it:
+    with a_bed() as it:
         steps = ["idempotent"] * 5
         it.submit([chain(it.ledger.url, n, *steps, before_ms=200) for n in range(200)])
         it.until_done(400)
@@ -130,7 +124,7 @@ def w2() -> Result:
 
 
 def w3() -> Result:
-    with bed(agents=1) as it:
+    with a_bed(agents=1) as it:
         steps = ["reconciled", "idempotent", "reconciled"]
         it.submit([chain(it.ledger.url, n, *steps, before_ms=300) for n in range(8)])
         it.until_done(4)
@@ -151,7 +145,7 @@ def w3() -> Result:
 
 
 def w4() -> Result:
-    with bed() as it:
+    with a_bed() as it:
         steps = ["read", "reconciled", "idempotent", "reconciled"]
         it.submit([chain(it.ledger.url, n, *steps, before_ms=100) for n in range(60)])
         it.until_done(40)
@@ -165,14 +159,14 @@ def w4() -> Result:
 
 
 def w7() -> Result:
-    with bed() as it:
+    with a_bed() as it:
         found = measure_cancel(it.aos, it.ledger)
         wrong = [] if found["cancel_s"] <= 1 else [f"the process was there for {found} s"]
         return Result(found, wrong)
 
 
 def w8() -> Result:
-    with bed() as it:
+    with a_bed() as it:
         it.submit([with_children(it.ledger.url, 0, 20, it.agents[1])])
         it.until_done(10)
         began = time.monotonic()

@@ -91,8 +91,15 @@ class Activator:
         self._facts: dict[UUID, AgentFacts] = {}
 
     async def start(self, spec: ChildSpec) -> ActiveAgent:
-        """Adopt the agent if it lives from before, else activate it anew."""
-        agent_id = UUID(spec.args["agent_id"])
+        """Adopt the agent if it lives from before, else activate it anew. While Postgres is away it
+        waits as it does for a machine: an outage is nobody's failure, and must not count as one.
+        """
+        try:
+            return await self._start(UUID(spec.args["agent_id"]), spec)
+        except DatabaseUnavailable as error:
+            raise NoCapacity("waits for Postgres") from error
+
+    async def _start(self, agent_id: UUID, spec: ChildSpec) -> ActiveAgent:
         facts = self._facts.pop(agent_id, None) or await self._store.facts(agent_id)
         if (alive := self.adoptable.pop(agent_id, None)) is not None:
             agent = ActiveAgent(*alive, facts)

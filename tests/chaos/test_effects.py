@@ -120,7 +120,7 @@ def waiting_run(
         note(ledger.url, effects, 0, 7, needs=["gate"], **params),
     )
     run = aos.client.runs.create(agent, plan(*steps, answer=f"{{{{{effects}-0.value}}}}"))
-    eventually(lambda: aos.client.runs.get(run.id).status == "waiting")
+    eventually(lambda: aos.client.runs.get(run.id).status == "waiting", 60)
     return run.id
 
 
