@@ -41,6 +41,8 @@ def _obey(system: System, order: dict[str, Any]) -> dict[str, Any]:
     if order["do"] == "start":
         system.start(order["dsn"], workload, order["part"])
         return {"ready": os.getpid()}
+    if order["do"] == "victim":
+        return {"pid": system.victim()}
     return asdict(system.drive(workload))
 
 

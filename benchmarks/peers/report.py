@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .catalog import CATALOG
+from .ledger import Ended
 from .phase import Phase
 from .stats import Spread, best, paired_ratio
 
@@ -149,6 +150,44 @@ def figures(measured: Measured) -> dict[str, float]:
     return flat
 
 
+def struck_figures(struck: Iterable[Ended]) -> dict[str, float]:
+    """Medians by system and blow; what was lost or repeated is added up."""
+    flat: dict[str, float] = {}
+    for name, rounds in _by_blow(struck).items():
+        flat[f"{name}.first_step_s"] = Spread.of(each.first_step for each in rounds).median
+        flat[f"{name}.done_s"] = Spread.of(each.done for each in rounds).median
+        flat[f"{name}.lost"] = float(sum(each.lost for each in rounds))
+        flat[f"{name}.repeated"] = float(sum(each.repeated for each in rounds))
+    return flat
+
+
+def _by_blow(struck: Iterable[Ended]) -> dict[str, list[Ended]]:
+    found: dict[str, list[Ended]] = {}
+    for each in struck:
+        found.setdefault(f"{each.system}.{each.blow}", []).append(each)
+    return found
+
+
+def _struck_table(struck: Sequence[Ended]) -> list[str]:
+    lines = [
+        "| system | blow | first step after s | all done after s | steps lost "
+        "| repeated (in flight) | runs asked for again | holds |",
+        "|---" * 8 + "|",
+    ]
+    for rounds in _by_blow(struck).values():
+        one = rounds[0]
+        first = Spread.of(each.first_step for each in rounds).median
+        done = Spread.of(each.done for each in rounds).median
+        lines.append(
+            f"| {CATALOG[one.system].title} | {one.blow} | {first:.2f} | {done:.1f} "
+            f"| {sum(each.lost for each in rounds)} "
+            f"| {sum(each.repeated for each in rounds)} ({one.allowed}) "
+            f"| {sum(each.asked_again for each in rounds)} "
+            f"| {'yes' if all(each.holds for each in rounds) else 'NO'} |"
+        )
+    return lines
+
+
 def verdict(name: str, value: float) -> str:
     """Whether a promise is kept; nothing for what was not promised."""
     if name not in TARGETS:
@@ -157,7 +196,7 @@ def verdict(name: str, value: float) -> str:
     return "ok" if (value >= bound if relation == "≥" else value <= bound) else "MISSED"
 
 
-def markdown(measured: Measured, facts: Sequence[str]) -> str:
+def markdown(measured: Measured, struck: Sequence[Ended], facts: Sequence[str]) -> str:
     """The page: what was promised, then a table per workload."""
     lines = ["# AOS and its peers", "", *(f"- {fact}" for fact in facts), "", "## Ratios", ""]
     lines += ["| figure | median | range | target | | meaning |", "|---|---|---|---|---|---|"]
@@ -171,6 +210,8 @@ def markdown(measured: Measured, facts: Sequence[str]) -> str:
     workloads = dict.fromkeys(p.workload for p in measured.phases)
     for workload in workloads:
         lines += ["", f"## {workload}", "", *_table(measured, workload)]
+    if struck:
+        lines += ["", "## W2 and W4: killed in the middle", "", *_struck_table(struck)]
     lines += ["", "![steps per second](report.svg)", ""]
     return "\n".join(lines)
 

@@ -41,6 +41,12 @@ class System(Protocol):
         """Do all runs, at most `concurrency` at a time, each to its end."""
         ...
 
+    def victim(self) -> int:
+        """The process whose death interrupts the runs under way. A system that is put back by
+        nobody names this very process.
+        """
+        ...
+
     def stop(self) -> None:
         """Come down."""
         ...
