@@ -111,7 +111,9 @@ def _workloads(spec: SystemSpec, runs: int, wide: tuple[int, ...]) -> list[Workl
     """W1. Only AOS tells steps apart by their effects; one run at a time needs one process."""
     wide = tuple(each for each in wide if each >= spec.processes) if runs else ()
     known = throughput(runs, wide, "read")
-    return known + throughput(runs, wide, "unsafe") if spec.name == "aos" else known
+    if spec.name == "aos":
+        known += throughput(runs, wide, "idempotent") + throughput(runs, wide, "unsafe")
+    return known
 
 
 def _take_turn(

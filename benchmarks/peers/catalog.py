@@ -31,7 +31,8 @@ _NOTHING = "nothing survives"
 CATALOG: dict[str, SystemSpec] = {
     spec.name: spec
     for spec in (
-        SystemSpec("aos", "AOS", "aos_runs", "aos", recovers=True, note=_EACH_STEP),
+        SystemSpec("aos", "AOS", "aos_runs", "aos", recovers=True,
+                   note="each finished step but quick reads, which may be made again"),
         SystemSpec("dbos", "DBOS", "dbos_steps", "peers", peer=True, recovers=True,
                    note=_EACH_STEP),
         SystemSpec("dbos-2", "DBOS, 2 processes", "dbos_steps", "peers", processes=2, peer=True,

@@ -22,6 +22,7 @@ TARGETS: dict[str, tuple[str, float]] = {
 MEANINGS: dict[str, str] = {
     "w1_fused_over_peer": "steps/s at the best concurrency, read steps, over the best peer's",
     "w1_unfused_over_peer": "the same for steps that may not be fused (unsafe)",
+    "w1_same_promise_over_peer": "the same for idempotent steps: each outcome survives, as peers' do",
     "w1_latency_over_peer": "p50 of a run when one is under way at a time, over the best peer's",
     "commits_per_run5": "commits of a run of five read steps, one at a time",
     "wal_over_floor": "WAL bytes of such a run, without page images, over plain asyncpg's",
@@ -122,6 +123,7 @@ def ratios(measured: Measured) -> dict[str, Spread]:
     pairs = {
         "w1_fused_over_peer": (summit("aos", "read", "steps_s"), peers_best),
         "w1_unfused_over_peer": (summit("aos", "unsafe", "steps_s"), peers_best),
+        "w1_same_promise_over_peer": (summit("aos", "idempotent", "steps_s"), peers_best),
         "w1_latency_over_peer": (values("aos", seq, "p50_ms"), values(quick, seq, "p50_ms")),
         "wal_over_floor": (values("aos", seq, "wal_run"), values("floor", seq, "wal_run")),
         "overhead_over_floor": (

@@ -57,6 +57,12 @@ async def bench_read(request: Work, context: SkillContext) -> Done:
     return await _work(request, context)
 
 
+@skill(version="1.0.0", effects=Effects.IDEMPOTENT, resources=CONTRACT)
+async def bench_idempotent(request: Work, context: SkillContext) -> Done:
+    """Return some text, as if it had been written under a key that makes writing again harmless."""
+    return await _work(request, context)
+
+
 @skill(version="1.0.0", effects=Effects.UNSAFE, resources=CONTRACT)
 async def bench_unsafe(request: Work, context: SkillContext) -> Done:
     """Return some text, as if it had been written somewhere, which must not happen twice."""
