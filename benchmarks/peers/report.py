@@ -22,7 +22,7 @@ TARGETS: dict[str, tuple[str, float]] = {
 MEANINGS: dict[str, str] = {
     "w1_fused_over_peer": "steps/s at the best concurrency, read steps, over the best peer's",
     "w1_unfused_over_peer": "the same for steps that may not be fused (unsafe)",
-    "w1_same_promise_over_peer": "the same for idempotent steps: each outcome survives, as peers' do",
+    "w1_same_promise_over_peer": "the same for idempotent steps: each outcome survives",
     "w1_latency_over_peer": "p50 of a run when one is under way at a time, over the best peer's",
     "commits_per_run5": "commits of a run of five read steps, one at a time",
     "wal_over_floor": "WAL bytes of such a run, without page images, over plain asyncpg's",
