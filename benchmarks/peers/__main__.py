@@ -19,10 +19,21 @@ from .chart import Bar, bars
 from .crash import BLOWS, strike
 from .ledger import Ended
 from .phase import Phase
-from .report import TARGETS, Measured, figures, markdown, ratios, struck_figures, verdict
+from .report import (
+    TARGETS,
+    Measured,
+    figures,
+    markdown,
+    ratios,
+    struck_figures,
+    verdict,
+    waited_figures,
+)
 from .server import Server, running_server
 from .session import PEERS_PYTHON, session
 from .stats import Spread
+from .waited import Waited
+from .waiting import wait_and_wake
 from .workload import Workload, throughput
 
 OUT = Path(__file__).parents[1] / "out"
@@ -45,7 +56,23 @@ def main() -> None:
                     phases += _take_turn(spec, server, repetition, workloads, logs)
                     _keep(phases)
         struck = _strike_all(specs, server, asked, logs)
-    _report(phases, struck, asked.runs)
+        waited = _wait_all(specs, server, asked, logs)
+    _report(phases, struck, waited, asked.runs)
+
+
+def _wait_all(
+    specs: list[SystemSpec], server: Server, asked: argparse.Namespace, logs: Path
+) -> list[Waited]:
+    """W6 and W11, in turns."""
+    waited = []
+    for spec in (spec for spec in specs if spec.recovers and asked.waiting_runs):
+        workload = Workload("w6", runs=asked.waiting_runs, concurrency=10)
+        with session(spec, server, workload, 0, logs) as running:
+            waited.append(
+                wait_and_wake(running, waiting=asked.waiting_runs, idle_seconds=asked.idle_seconds)
+            )
+        print(json.dumps(waited[-1].dump()), flush=True)
+    return waited
 
 
 def _strike_all(
@@ -64,15 +91,19 @@ def _strike_all(
     return struck
 
 
-def _report(phases: list[Phase], struck: list[Ended], runs: int) -> None:
+def _report(phases: list[Phase], struck: list[Ended], waited: list[Waited], runs: int) -> None:
     """The page, the chart, and the figures among those of other benchmarks."""
     measured = Measured.of(phases)
-    (OUT / "report.md").write_text(markdown(measured, struck, _facts(phases, runs)))
+    (OUT / "report.md").write_text(markdown(measured, struck, waited, _facts(phases, runs)))
     (OUT / "report.svg").write_text(_chart(measured))
     file = OUT / "figures.json"
     known = json.loads(file.read_text()) if file.exists() else {}
     file.write_text(
-        json.dumps(known | figures(measured) | struck_figures(struck), indent=2, sort_keys=True)
+        json.dumps(
+            known | figures(measured) | struck_figures(struck) | waited_figures(waited),
+            indent=2,
+            sort_keys=True,
+        )
         + "\n"
     )
     print(f"\n{'figure':24} {'median':>8}  {'range':17} target")
@@ -156,6 +187,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--blows", default=",".join(BLOWS), help="of W2 and W4; empty: none")
     parser.add_argument("--struck-runs", type=int, default=200)
     parser.add_argument("--struck-repetitions", type=int, default=1)
+    parser.add_argument("--waiting-runs", type=int, default=10_000, help="of W6; 0: none")
+    parser.add_argument("--idle-seconds", type=float, default=300.0)
     parser.add_argument("--only", default="", help=", ".join(CATALOG))
     return parser.parse_args()
 

@@ -43,7 +43,9 @@ def _obey(system: System, order: dict[str, Any]) -> dict[str, Any]:
         return {"ready": os.getpid()}
     if order["do"] == "victim":
         return {"pid": system.victim()}
-    return asdict(system.drive(workload))
+    if order["do"] not in ("drive", "park", "wake"):
+        raise ValueError(f"no such order: {order['do']}")
+    return asdict(getattr(system, order["do"])(workload))
 
 
 if __name__ == "__main__":

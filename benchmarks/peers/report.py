@@ -9,6 +9,7 @@ from .catalog import CATALOG
 from .ledger import Ended
 from .phase import Phase
 from .stats import Spread, best, paired_ratio
+from .waited import Waited
 
 TARGETS: dict[str, tuple[str, float]] = {
     "w1_fused_over_peer": ("≥", 5.0),
@@ -163,6 +164,29 @@ def struck_figures(struck: Iterable[Ended]) -> dict[str, float]:
     return flat
 
 
+def waited_figures(waited: Iterable[Waited]) -> dict[str, float]:
+    """By system."""
+    return {
+        f"{each.system}.w6.{name}": value
+        for each in waited
+        for name, value in each.figures().items()
+    }
+
+
+def _waited_table(waited: Sequence[Waited]) -> list[str]:
+    lines = [
+        "| system | waiting | begun in s | idle CPU % | idle transactions/s | MB | KiB/run "
+        "| signal to step p50 ms | p99 ms |",
+        "|---" * 9 + "|",
+    ]
+    return lines + [
+        f"| {CATALOG[each.system].title} | {each.waiting:,} | {each.park_s:.0f} "
+        f"| {each.idle_cpu_pct:.1f} | {each.idle_transactions_s:.1f} | {each.memory_mb:,.0f} "
+        f"| {each.memory_run_kb:.1f} | {each.signal_p50_ms:.1f} | {each.signal_p99_ms:.1f} |"
+        for each in waited
+    ]
+
+
 def _by_blow(struck: Iterable[Ended]) -> dict[str, list[Ended]]:
     found: dict[str, list[Ended]] = {}
     for each in struck:
@@ -198,7 +222,9 @@ def verdict(name: str, value: float) -> str:
     return "ok" if (value >= bound if relation == "≥" else value <= bound) else "MISSED"
 
 
-def markdown(measured: Measured, struck: Sequence[Ended], facts: Sequence[str]) -> str:
+def markdown(
+    measured: Measured, struck: Sequence[Ended], waited: Sequence[Waited], facts: Sequence[str]
+) -> str:
     """The page: what was promised, then a table per workload."""
     lines = ["# AOS and its peers", "", *(f"- {fact}" for fact in facts), "", "## Ratios", ""]
     lines += ["| figure | median | range | target | | meaning |", "|---|---|---|---|---|---|"]
@@ -214,6 +240,8 @@ def markdown(measured: Measured, struck: Sequence[Ended], facts: Sequence[str]) 
         lines += ["", f"## {workload}", "", *_table(measured, workload)]
     if struck:
         lines += ["", "## W2 and W4: killed in the middle", "", *_struck_table(struck)]
+    if waited:
+        lines += ["", "## W6 and W11: waiting and woken", "", *_waited_table(waited)]
     lines += ["", "![steps per second](report.svg)", ""]
     return "\n".join(lines)
 

@@ -10,8 +10,9 @@ import asyncio
 import json
 import os
 from contextlib import ExitStack
-from itertools import cycle
 from pathlib import Path
+from uuid import UUID
+from zlib import crc32
 
 from tests.support.running import own_home
 
@@ -20,7 +21,7 @@ from aos.api.client import AosClient, AsyncAosClient
 from aos.cluster.settings import load
 from aos.skills.contracts import AgentProfile, PlannerChoice, RunLimits
 
-from ..system import Driven, drive_tasks
+from ..system import Driven, drive_tasks, wake_tasks
 from ..workload import Workload
 
 PLUGIN = Path(__file__).parents[1] / "plugin"
@@ -34,6 +35,7 @@ class Aos:
         self._agents = agents
         self._stack = ExitStack()
         self._loop = asyncio.new_event_loop()
+        self._parked: dict[str, UUID] = {}
 
     def start(self, dsn: str, workload: Workload, part: int) -> None:
         del part
@@ -51,19 +53,46 @@ class Aos:
 
     def drive(self, workload: Workload) -> Driven:
         goal = goal_of(workload)
-        names = cycle(f"bench-{number}" for number in range(self._agents))
 
         async def run(key: str) -> None:
             # Only what may be asked for again needs a name that it is known by.
             name = key if workload.ledger is not None else None
-            made = await self.client.runs.create(next(names), goal, idempotency_key=name)
-            last = None
-            async for event in self.client.runs.events(made.id, timeout=_RUN_SECONDS):
-                last = event
-            assert last is not None
-            assert last.fields["status"] == "completed", last
+            made = await self.client.runs.create(self._name(key), goal, idempotency_key=name)
+            await self._follow(made.id)
 
         return self._loop.run_until_complete(drive_tasks(workload, run))
+
+    def park(self, workload: Workload) -> Driven:
+        goal = goal_of(workload, waits=True)
+
+        async def begin(key: str) -> None:
+            made = await self.client.runs.create(self._name(key), goal)
+            self._parked[key] = made.id
+            async for event in self.client.runs.events(made.id, timeout=_RUN_SECONDS):
+                if event.kind == "wait_began":
+                    return
+
+        return self._loop.run_until_complete(drive_tasks(workload, begin))
+
+    def wake(self, workload: Workload) -> Driven:
+        async def wake(key: str) -> str:
+            run_id = self._parked[key]
+            await self.client.runs.signal(run_id, "go")
+            await self._follow(run_id)
+            return str(run_id)
+
+        return self._loop.run_until_complete(wake_tasks(workload, wake))
+
+    async def _follow(self, run_id: UUID) -> None:
+        last = None
+        async for event in self.client.runs.events(run_id, timeout=_RUN_SECONDS):
+            last = event
+        assert last is not None
+        assert last.fields["status"] == "completed", last
+
+    def _name(self, key: str) -> str:
+        """The same agent for the same key: what is asked for again is the same request."""
+        return f"bench-{crc32(key.encode()) % self._agents}"
 
     def victim(self) -> int:
         pid = self._waiting.agents.get("bench-0").pid
@@ -84,11 +113,13 @@ def profile(name: str) -> AgentProfile:
     )
 
 
-def goal_of(workload: Workload) -> str:
+def goal_of(workload: Workload, *, waits: bool = False) -> str:
     """What the agents' planner makes its plan of."""
     wanted = {"steps": workload.steps, "bytes": workload.payload_bytes}
     if workload.ledger is not None:
         wanted |= {"seconds": workload.step_seconds, "ledger": workload.ledger}
+    if waits:
+        wanted |= {"waits": True}
     return json.dumps({"skill": f"bench_{workload.effects}", **wanted})
 
 

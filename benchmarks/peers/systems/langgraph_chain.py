@@ -20,10 +20,11 @@ from typing import Any, TypedDict
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, interrupt
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from ..system import Driven, drive_tasks
+from ..system import Driven, drive_tasks, wake_tasks
 from ..workload import Workload
 
 _SAVERS = 10
@@ -85,6 +86,18 @@ class LangGraph:
         config = {"configurable": {"thread_id": key}}
         await next(self._turns).ainvoke(given, config, durability=self._durability)
 
+    def park(self, workload: Workload) -> Driven:
+        self._graphs = [_asking(workload).compile(checkpointer=saver) for saver in self._savers]
+        self._turns = cycle(self._graphs)
+        return self._loop.run_until_complete(drive_tasks(workload, self._one))
+
+    def wake(self, workload: Workload) -> Driven:
+        async def wake(key: str) -> str:
+            await self._invoke(Command(resume="go"), key)
+            return key
+
+        return self._loop.run_until_complete(wake_tasks(workload, wake))
+
     def victim(self) -> int:
         return os.getpid()
 
@@ -99,6 +112,21 @@ def _chain(workload: Workload) -> Any:
     for number, name in enumerate(names, start=1):
         graph.add_node(name, _node(number, workload))
     for before, after in zip([START, *names], [*names, END], strict=True):
+        graph.add_edge(before, after)
+    return graph
+
+
+def _asking(workload: Workload) -> Any:
+    """One node that interrupts its run, and one that comes after the answer."""
+
+    async def ask(state: _State) -> _State:
+        del state
+        return {"value": interrupt("go?")}
+
+    graph = StateGraph(_State)
+    graph.add_node("ask", ask)
+    graph.add_node("step-1", _node(1, workload))
+    for before, after in ((START, "ask"), ("ask", "step-1"), ("step-1", END)):
         graph.add_edge(before, after)
     return graph
 

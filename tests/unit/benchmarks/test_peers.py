@@ -23,8 +23,10 @@ from benchmarks.peers.report import (
     ratios,
     struck_figures,
     verdict,
+    waited_figures,
 )
 from benchmarks.peers.stats import Spread, best, paired_ratio, percentile
+from benchmarks.peers.waited import Waited
 from benchmarks.peers.workload import STEPS, Workload, throughput
 
 SIZES = list(product((1, 7, 100), (1, 3, 10), (1, 2, 5)))
@@ -140,7 +142,7 @@ class TestReport:
 
     def test_the_page_has_every_system_and_says_what_survives(self) -> None:
         names = list(CATALOG)
-        page = markdown(Measured.of([phase(name) for name in names]), [], ["two cores"])
+        page = markdown(Measured.of([phase(name) for name in names]), [], [], ["two cores"])
         for name in names:
             assert f"| {CATALOG[name].title} |" in page
             assert CATALOG[name].note in page
@@ -186,8 +188,18 @@ class TestLedger:
         known = struck_figures(struck)
         assert known["dbos.w2.repeated"] == 3
         assert "| DBOS | w2 | 0.40 | 2.4 | 0 | 3 (1) | 0 | NO |" in markdown(
-            Measured.of([]), struck, []
+            Measured.of([]), struck, [], []
         )
+
+
+def test_waiting_is_told_by_system() -> None:
+    waited = Waited("dbos", 1_000, 4.0, 1.5, 2.0, 90.0, 30.0, 8.0, 20.0)
+    known = waited_figures([waited])
+    assert known["dbos.w6.signal_p50_ms"] == 8
+    assert known["dbos.w6.idle_cpu_pct"] == 1.5
+    assert "| DBOS | 1,000 | 4 | 1.5 | 2.0 | 90 | 30.0 | 8.0 | 20.0 |" in markdown(
+        Measured.of([]), [], [waited], []
+    )
 
 
 def test_a_chart_is_well_formed_and_to_scale() -> None:
