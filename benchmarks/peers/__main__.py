@@ -16,11 +16,24 @@ import psutil
 
 from .catalog import CATALOG, SystemSpec
 from .chart import Bar, bars
+from .crash import BLOWS, strike
+from .ledger import Ended
 from .phase import Phase
-from .report import TARGETS, Measured, figures, markdown, ratios, verdict
+from .report import (
+    TARGETS,
+    Measured,
+    figures,
+    markdown,
+    ratios,
+    struck_figures,
+    verdict,
+    waited_figures,
+)
 from .server import Server, running_server
 from .session import PEERS_PYTHON, session
 from .stats import Spread
+from .waited import Waited
+from .waiting import wait_and_wake
 from .workload import Workload, throughput
 
 OUT = Path(__file__).parents[1] / "out"
@@ -42,17 +55,57 @@ def main() -> None:
                 if workloads := _workloads(spec, asked.runs, wide):
                     phases += _take_turn(spec, server, repetition, workloads, logs)
                     _keep(phases)
-    _report(phases, asked.runs)
+        struck = _strike_all(specs, server, asked, logs)
+        waited = _wait_all(specs, server, asked, logs)
+    _report(phases, struck, waited, asked.runs)
 
 
-def _report(phases: list[Phase], runs: int) -> None:
+def _wait_all(
+    specs: list[SystemSpec], server: Server, asked: argparse.Namespace, logs: Path
+) -> list[Waited]:
+    """W6 and W11, in turns."""
+    waited = []
+    for spec in (spec for spec in specs if spec.recovers and asked.waiting_runs):
+        workload = Workload("w6", runs=asked.waiting_runs, concurrency=10)
+        with session(spec, server, workload, 0, logs) as running:
+            waited.append(
+                wait_and_wake(running, waiting=asked.waiting_runs, idle_seconds=asked.idle_seconds)
+            )
+        print(json.dumps(waited[-1].dump()), flush=True)
+    return waited
+
+
+def _strike_all(
+    specs: list[SystemSpec], server: Server, asked: argparse.Namespace, logs: Path
+) -> list[Ended]:
+    """W2 and W4, in turns: each blow on a system that was started for it."""
+    struck = []
+    for repetition in range(asked.struck_repetitions):
+        for blow in (BLOWS[name] for name in asked.blows.split(",") if name):
+            for spec in (spec for spec in specs if spec.recovers):
+                workload = Workload(blow.name, runs=asked.struck_runs, concurrency=4)
+                with session(spec, server, workload, repetition, logs) as running:
+                    ended = strike(running, blow, runs=asked.struck_runs, step_seconds=0.2)
+                struck.append(ended)
+                print(json.dumps(ended.dump()), flush=True)
+    return struck
+
+
+def _report(phases: list[Phase], struck: list[Ended], waited: list[Waited], runs: int) -> None:
     """The page, the chart, and the figures among those of other benchmarks."""
     measured = Measured.of(phases)
-    (OUT / "report.md").write_text(markdown(measured, _facts(phases, runs)))
+    (OUT / "report.md").write_text(markdown(measured, struck, waited, _facts(phases, runs)))
     (OUT / "report.svg").write_text(_chart(measured))
     file = OUT / "figures.json"
     known = json.loads(file.read_text()) if file.exists() else {}
-    file.write_text(json.dumps(known | figures(measured), indent=2, sort_keys=True) + "\n")
+    file.write_text(
+        json.dumps(
+            known | figures(measured) | struck_figures(struck) | waited_figures(waited),
+            indent=2,
+            sort_keys=True,
+        )
+        + "\n"
+    )
     print(f"\n{'figure':24} {'median':>8}  {'range':17} target")
     for name, ratio in ratios(measured).items():
         target = " ".join(map(str, TARGETS.get(name, ())))
@@ -87,9 +140,11 @@ def _chart(measured: Measured) -> str:
 
 def _workloads(spec: SystemSpec, runs: int, wide: tuple[int, ...]) -> list[Workload]:
     """W1. Only AOS tells steps apart by their effects; one run at a time needs one process."""
-    wide = tuple(each for each in wide if each >= spec.processes)
+    wide = tuple(each for each in wide if each >= spec.processes) if runs else ()
     known = throughput(runs, wide, "read")
-    return known + throughput(runs, wide, "unsafe") if spec.name == "aos" else known
+    if spec.name == "aos":
+        known += throughput(runs, wide, "idempotent") + throughput(runs, wide, "unsafe")
+    return known
 
 
 def _take_turn(
@@ -126,9 +181,14 @@ def _keep(phases: list[Phase]) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    parser.add_argument("--runs", type=int, default=1_000)
+    parser.add_argument("--runs", type=int, default=1_000, help="of W1, each phase; 0: no W1")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--concurrency", default="1,10,50")
+    parser.add_argument("--blows", default=",".join(BLOWS), help="of W2 and W4; empty: none")
+    parser.add_argument("--struck-runs", type=int, default=200)
+    parser.add_argument("--struck-repetitions", type=int, default=1)
+    parser.add_argument("--waiting-runs", type=int, default=10_000, help="of W6; 0: none")
+    parser.add_argument("--idle-seconds", type=float, default=300.0)
     parser.add_argument("--only", default="", help=", ".join(CATALOG))
     return parser.parse_args()
 

@@ -10,7 +10,9 @@ Home = Literal["aos", "peers"]
 
 @dataclass(frozen=True, slots=True)
 class SystemSpec:
-    """`peer`: whether it is one that people would pick instead, and keeps the same promise."""
+    """`peer`: whether it is one that people would pick instead, and keeps the same promise.
+    `recovers`: whether what it had begun can be taken up after a crash, by itself or by its caller.
+    """
 
     name: str
     title: str
@@ -19,6 +21,7 @@ class SystemSpec:
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     processes: int = 1
     peer: bool = False
+    recovers: bool = False
     note: str = ""
 
 
@@ -28,12 +31,14 @@ _NOTHING = "nothing survives"
 CATALOG: dict[str, SystemSpec] = {
     spec.name: spec
     for spec in (
-        SystemSpec("aos", "AOS", "aos_runs", "aos", note=_EACH_STEP),
-        SystemSpec("dbos", "DBOS", "dbos_steps", "peers", peer=True, note=_EACH_STEP),
+        SystemSpec("aos", "AOS", "aos_runs", "aos", recovers=True,
+                   note="each finished step but quick reads, which may be made again"),
+        SystemSpec("dbos", "DBOS", "dbos_steps", "peers", peer=True, recovers=True,
+                   note=_EACH_STEP),
         SystemSpec("dbos-2", "DBOS, 2 processes", "dbos_steps", "peers", processes=2, peer=True,
                    note=_EACH_STEP),
         SystemSpec("langgraph", "LangGraph sync", "langgraph_chain", "peers",
-                   {"durability": "sync"}, peer=True, note=_EACH_STEP),
+                   {"durability": "sync"}, peer=True, recovers=True, note=_EACH_STEP),
         SystemSpec("langgraph-2", "LangGraph sync, 2 processes", "langgraph_chain", "peers",
                    {"durability": "sync"}, processes=2, peer=True, note=_EACH_STEP),
         SystemSpec("langgraph-async", "LangGraph async (weaker)", "langgraph_chain", "peers",

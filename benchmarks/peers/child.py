@@ -41,7 +41,11 @@ def _obey(system: System, order: dict[str, Any]) -> dict[str, Any]:
     if order["do"] == "start":
         system.start(order["dsn"], workload, order["part"])
         return {"ready": os.getpid()}
-    return asdict(system.drive(workload))
+    if order["do"] == "victim":
+        return {"pid": system.victim()}
+    if order["do"] not in ("drive", "park", "wake"):
+        raise ValueError(f"no such order: {order['do']}")
+    return asdict(getattr(system, order["do"])(workload))
 
 
 if __name__ == "__main__":

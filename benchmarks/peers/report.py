@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .catalog import CATALOG
+from .ledger import Ended
 from .phase import Phase
 from .stats import Spread, best, paired_ratio
+from .waited import Waited
 
 TARGETS: dict[str, tuple[str, float]] = {
     "w1_fused_over_peer": ("≥", 5.0),
@@ -21,6 +23,7 @@ TARGETS: dict[str, tuple[str, float]] = {
 MEANINGS: dict[str, str] = {
     "w1_fused_over_peer": "steps/s at the best concurrency, read steps, over the best peer's",
     "w1_unfused_over_peer": "the same for steps that may not be fused (unsafe)",
+    "w1_same_promise_over_peer": "the same for idempotent steps: each outcome survives",
     "w1_latency_over_peer": "p50 of a run when one is under way at a time, over the best peer's",
     "commits_per_run5": "commits of a run of five read steps, one at a time",
     "wal_over_floor": "WAL bytes of such a run, without page images, over plain asyncpg's",
@@ -121,6 +124,7 @@ def ratios(measured: Measured) -> dict[str, Spread]:
     pairs = {
         "w1_fused_over_peer": (summit("aos", "read", "steps_s"), peers_best),
         "w1_unfused_over_peer": (summit("aos", "unsafe", "steps_s"), peers_best),
+        "w1_same_promise_over_peer": (summit("aos", "idempotent", "steps_s"), peers_best),
         "w1_latency_over_peer": (values("aos", seq, "p50_ms"), values(quick, seq, "p50_ms")),
         "wal_over_floor": (values("aos", seq, "wal_run"), values("floor", seq, "wal_run")),
         "overhead_over_floor": (
@@ -149,6 +153,67 @@ def figures(measured: Measured) -> dict[str, float]:
     return flat
 
 
+def struck_figures(struck: Iterable[Ended]) -> dict[str, float]:
+    """Medians by system and blow; what was lost or repeated is added up."""
+    flat: dict[str, float] = {}
+    for name, rounds in _by_blow(struck).items():
+        flat[f"{name}.first_step_s"] = Spread.of(each.first_step for each in rounds).median
+        flat[f"{name}.done_s"] = Spread.of(each.done for each in rounds).median
+        flat[f"{name}.lost"] = float(sum(each.lost for each in rounds))
+        flat[f"{name}.repeated"] = float(sum(each.repeated for each in rounds))
+    return flat
+
+
+def waited_figures(waited: Iterable[Waited]) -> dict[str, float]:
+    """By system."""
+    return {
+        f"{each.system}.w6.{name}": value
+        for each in waited
+        for name, value in each.figures().items()
+    }
+
+
+def _waited_table(waited: Sequence[Waited]) -> list[str]:
+    lines = [
+        "| system | waiting | begun in s | idle CPU % | idle transactions/s | MB | KiB/run "
+        "| signal to step p50 ms | p99 ms |",
+        "|---" * 9 + "|",
+    ]
+    return lines + [
+        f"| {CATALOG[each.system].title} | {each.waiting:,} | {each.park_s:.0f} "
+        f"| {each.idle_cpu_pct:.1f} | {each.idle_transactions_s:.1f} | {each.memory_mb:,.0f} "
+        f"| {each.memory_run_kb:.1f} | {each.signal_p50_ms:.1f} | {each.signal_p99_ms:.1f} |"
+        for each in waited
+    ]
+
+
+def _by_blow(struck: Iterable[Ended]) -> dict[str, list[Ended]]:
+    found: dict[str, list[Ended]] = {}
+    for each in struck:
+        found.setdefault(f"{each.system}.{each.blow}", []).append(each)
+    return found
+
+
+def _struck_table(struck: Sequence[Ended]) -> list[str]:
+    lines = [
+        "| system | blow | first step after s | all done after s | steps lost "
+        "| repeated (in flight) | runs asked for again | holds |",
+        "|---" * 8 + "|",
+    ]
+    for rounds in _by_blow(struck).values():
+        one = rounds[0]
+        first = Spread.of(each.first_step for each in rounds).median
+        done = Spread.of(each.done for each in rounds).median
+        lines.append(
+            f"| {CATALOG[one.system].title} | {one.blow} | {first:.2f} | {done:.1f} "
+            f"| {sum(each.lost for each in rounds)} "
+            f"| {sum(each.repeated for each in rounds)} ({one.allowed}) "
+            f"| {sum(each.asked_again for each in rounds)} "
+            f"| {'yes' if all(each.holds for each in rounds) else 'NO'} |"
+        )
+    return lines
+
+
 def verdict(name: str, value: float) -> str:
     """Whether a promise is kept; nothing for what was not promised."""
     if name not in TARGETS:
@@ -157,7 +222,9 @@ def verdict(name: str, value: float) -> str:
     return "ok" if (value >= bound if relation == "≥" else value <= bound) else "MISSED"
 
 
-def markdown(measured: Measured, facts: Sequence[str]) -> str:
+def markdown(
+    measured: Measured, struck: Sequence[Ended], waited: Sequence[Waited], facts: Sequence[str]
+) -> str:
     """The page: what was promised, then a table per workload."""
     lines = ["# AOS and its peers", "", *(f"- {fact}" for fact in facts), "", "## Ratios", ""]
     lines += ["| figure | median | range | target | | meaning |", "|---|---|---|---|---|---|"]
@@ -171,6 +238,10 @@ def markdown(measured: Measured, facts: Sequence[str]) -> str:
     workloads = dict.fromkeys(p.workload for p in measured.phases)
     for workload in workloads:
         lines += ["", f"## {workload}", "", *_table(measured, workload)]
+    if struck:
+        lines += ["", "## W2 and W4: killed in the middle", "", *_struck_table(struck)]
+    if waited:
+        lines += ["", "## W6 and W11: waiting and woken", "", *_waited_table(waited)]
     lines += ["", "![steps per second](report.svg)", ""]
     return "\n".join(lines)
 

@@ -71,6 +71,10 @@ class Server:
         finally:
             self._run(f'DROP DATABASE "{name}" WITH (FORCE)')
 
+    def start_again(self) -> None:
+        """After it was killed: what was committed is there when this returns."""
+        asyncio.run(self._embedded.start())
+
     def checkpoint(self) -> None:
         """Begin a phase like all others: with nothing left to write back."""
         self._run("CHECKPOINT")
@@ -128,9 +132,7 @@ def running_server() -> Iterator[Server]:
         server = Server(embedded)
         # What was written is read back from the log: a checkpoint must not recycle it meanwhile.
         server._run("ALTER SYSTEM SET wal_keep_size = '4GB'")
-        server._run("ALTER SYSTEM SET max_connections = 200")
-        asyncio.run(embedded.stop())
-        asyncio.run(embedded.start())
+        server._run("SELECT pg_reload_conf()")
         server._run("CREATE EXTENSION pg_walinspect")
         yield server
     finally:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Child:
     """A process of the system, as `child.py` is told what to do."""
 
     def __init__(self, spec: SystemSpec, part: int, log: Path) -> None:
-        self._log = log
+        self._spec, self._log = spec, log
         python = str(PEERS_PYTHON) if spec.home == "peers" else sys.executable
         path = [str(ROOT), *([str(ROOT / ".src")] if spec.home == "aos" else [])]
         command = [python, "-m", "benchmarks.peers.child", spec.adapter, json.dumps(spec.options)]
@@ -63,6 +63,10 @@ class Child:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def successor(self) -> Child:
+        """A process in its place, not started on anything yet."""
+        return Child(self._spec, self.part, self._log)
+
     def kill(self) -> None:
         """SIGKILL, and nothing else: what it had begun is left as it is."""
         self._process.kill()
@@ -72,7 +76,8 @@ class Child:
         """The end of its input is its order to stop."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
@@ -41,9 +42,48 @@ class System(Protocol):
         """Do all runs, at most `concurrency` at a time, each to its end."""
         ...
 
+    def victim(self) -> int:
+        """The process whose death interrupts the runs under way. A system that is put back by
+        nobody names this very process.
+        """
+        ...
+
     def stop(self) -> None:
         """Come down."""
         ...
+
+
+class Waiting(System, Protocol):
+    """A system whose runs can wait for a signal, and go on with one step when it comes."""
+
+    def park(self, workload: Workload) -> Driven:
+        """Begin all runs; return when they wait, or are about to."""
+        ...
+
+    def wake(self, workload: Workload) -> Driven:
+        """Signal these runs, one after the other, each once the last one has ended. Latencies are
+        from the sending to the line that the step writes into the ledger.
+        """
+        ...
+
+
+async def wake_tasks(workload: Workload, wake: Callable[[str], Awaitable[str]]) -> Driven:
+    """`wake` returns when a run has ended, with the name that its line has in the ledger."""
+    sent: dict[str, float] = {}
+
+    async def one(key: str) -> None:
+        now = time.time()
+        sent[await wake(key)] = now
+
+    driven = await drive_tasks(workload, one)
+    begun = _begun(Path(workload.ledger or ""))
+    driven.latencies = [begun[run] - at for run, at in sent.items()]
+    return driven
+
+
+def _begun(ledger: Path) -> dict[str, float]:
+    lines = (line.split() for line in ledger.read_text().splitlines())
+    return {run: float(at) for run, _, _, at in lines}
 
 
 async def drive_tasks(workload: Workload, run: Callable[[str], Awaitable[object]]) -> Driven:

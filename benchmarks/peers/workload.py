@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Effects = Literal["read", "unsafe"]
+Effects = Literal["read", "idempotent", "unsafe"]
 
 STEPS = 5
 PAYLOAD_BYTES = 200
@@ -19,7 +19,9 @@ class Workload:
 
     A step returns `payload_bytes` of text. With a `ledger` it also waits `step_seconds` and appends
     a line `run step attempt` to that file, which no system knows to be its own: the outside world.
-    Only AOS tells `effects` apart: `unsafe` steps commit their intent before they are begun.
+    Only AOS tells `effects` apart. An outcome of a quick `read` may be made again after a crash;
+    one of an `idempotent` step survives, as every step's does with the peers; an `unsafe` step's
+    intent is committed before it is begun, too.
     """
 
     name: str

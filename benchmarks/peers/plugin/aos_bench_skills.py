@@ -32,13 +32,14 @@ class Done(BaseModel):
 
 
 class Goal(BaseModel):
-    """A chain of steps, each a call of the same skill."""
+    """A chain of steps, each a call of the same skill; `waits`: the first for a signal."""
 
     skill: str
     steps: int
     bytes: int = 200
     seconds: float = 0.0
     ledger: str | None = None
+    waits: bool = False
 
 
 async def _work(request: Work, context: SkillContext) -> Done:
@@ -57,6 +58,12 @@ async def bench_read(request: Work, context: SkillContext) -> Done:
     return await _work(request, context)
 
 
+@skill(version="1.0.0", effects=Effects.IDEMPOTENT, resources=CONTRACT)
+async def bench_idempotent(request: Work, context: SkillContext) -> Done:
+    """Return some text, as if it had been written under a key that makes writing again harmless."""
+    return await _work(request, context)
+
+
 @skill(version="1.0.0", effects=Effects.UNSAFE, resources=CONTRACT)
 async def bench_unsafe(request: Work, context: SkillContext) -> Done:
     """Return some text, as if it had been written somewhere, which must not happen twice."""
@@ -68,14 +75,12 @@ async def plan(request: PlanRequest, context: SkillContext) -> PlanProposal:
     """Plan the chain that the goal describes."""
     del context
     goal = Goal.model_validate_json(request.goal)
-    params = goal.model_dump(exclude={"skill", "steps"}, exclude_defaults=True)
-    steps = tuple(
-        ProposedStep(
-            id=f"s{number}",
-            skill=goal.skill,
-            params=params,
-            depends_on=(f"s{number - 1}",) if number > 1 else (),
+    params = goal.model_dump(exclude={"skill", "steps", "waits"}, exclude_defaults=True)
+    waits = [ProposedStep(id="s0", skill="wait.signal", params={"name": "go", "timeout_s": 86_400})]
+    steps = waits if goal.waits else []
+    for number in range(1, goal.steps + 1):
+        before = (steps[-1].id,) if steps else ()
+        steps.append(
+            ProposedStep(id=f"s{number}", skill=goal.skill, params=params, depends_on=before)
         )
-        for number in range(1, goal.steps + 1)
-    )
-    return PlanProposal(steps=steps, answer={"done": goal.steps})
+    return PlanProposal(steps=tuple(steps), answer={"done": goal.steps})

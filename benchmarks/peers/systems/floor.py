@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 
 import asyncpg
 
@@ -84,6 +85,9 @@ class Floor:
             await records.end(key, {"done": workload.steps})
 
         return self._loop.run_until_complete(drive_tasks(workload, run))
+
+    def victim(self) -> int:
+        return os.getpid()
 
     def stop(self) -> None:
         self._loop.run_until_complete(self._records.close())

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any, TypedDict
@@ -19,10 +20,11 @@ from typing import Any, TypedDict
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, interrupt
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from ..system import Driven, drive_tasks
+from ..system import Driven, drive_tasks, wake_tasks
 from ..workload import Workload
 
 _SAVERS = 10
@@ -39,12 +41,14 @@ class LangGraph:
         self._durability = durability
         self._loop = asyncio.new_event_loop()
         self._pools: list[AsyncConnectionPool[Any]] = []
+        self._savers: list[AsyncPostgresSaver] = []
         self._graphs: list[Any] = []
 
     def start(self, dsn: str, workload: Workload, part: int) -> None:
-        self._loop.run_until_complete(self._start(dsn, workload, set_up=part == 0))
+        del workload
+        self._loop.run_until_complete(self._start(dsn, set_up=part == 0))
 
-    async def _start(self, dsn: str, workload: Workload, set_up: bool) -> None:
+    async def _start(self, dsn: str, set_up: bool) -> None:
         for number in range(_SAVERS):
             pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
                 dsn, min_size=1, max_size=1, open=False,
@@ -55,15 +59,47 @@ class LangGraph:
             if number == 0 and set_up:
                 await saver.setup()
             self._pools.append(pool)
-            self._graphs.append(_chain(workload).compile(checkpointer=saver))
-        self._turns = cycle(self._graphs)
+            self._savers.append(saver)
 
     def drive(self, workload: Workload) -> Driven:
-        return self._loop.run_until_complete(drive_tasks(workload, self._one))
+        self._graphs = [_chain(workload).compile(checkpointer=saver) for saver in self._savers]
+        self._turns = cycle(self._graphs)
+        one = self._one if workload.ledger is None else partial(self._again, workload.steps)
+        return self._loop.run_until_complete(drive_tasks(workload, one))
 
     async def _one(self, key: str) -> None:
+        await self._invoke({"value": ""}, key)
+
+    async def _again(self, steps: int, key: str) -> None:
+        """For runs that may have begun: what was left is taken up, what is over is left alone."""
+        config: Any = {"configurable": {"thread_id": key}}
+        found = await self._graphs[0].aget_state(config)
+        if found.next:
+            await self._invoke(None, key)
+        elif not found.values:
+            await self._invoke({"value": ""}, key)
+        ended = await self._graphs[0].aget_state(config)
+        if ended.next or (ended.metadata or {}).get("step") != steps:
+            raise RuntimeError(f"{key} was {found} and is {ended}")
+
+    async def _invoke(self, given: Any, key: str) -> None:
         config = {"configurable": {"thread_id": key}}
-        await next(self._turns).ainvoke({"value": ""}, config, durability=self._durability)
+        await next(self._turns).ainvoke(given, config, durability=self._durability)
+
+    def park(self, workload: Workload) -> Driven:
+        self._graphs = [_asking(workload).compile(checkpointer=saver) for saver in self._savers]
+        self._turns = cycle(self._graphs)
+        return self._loop.run_until_complete(drive_tasks(workload, self._one))
+
+    def wake(self, workload: Workload) -> Driven:
+        async def wake(key: str) -> str:
+            await self._invoke(Command(resume="go"), key)
+            return key
+
+        return self._loop.run_until_complete(wake_tasks(workload, wake))
+
+    def victim(self) -> int:
+        return os.getpid()
 
     def stop(self) -> None:
         for pool in self._pools:
@@ -76,6 +112,21 @@ def _chain(workload: Workload) -> Any:
     for number, name in enumerate(names, start=1):
         graph.add_node(name, _node(number, workload))
     for before, after in zip([START, *names], [*names, END], strict=True):
+        graph.add_edge(before, after)
+    return graph
+
+
+def _asking(workload: Workload) -> Any:
+    """One node that interrupts its run, and one that comes after the answer."""
+
+    async def ask(state: _State) -> _State:
+        del state
+        return {"value": interrupt("go?")}
+
+    graph = StateGraph(_State)
+    graph.add_node("ask", ask)
+    graph.add_node("step-1", _node(1, workload))
+    for before, after in ((START, "ask"), ("ask", "step-1"), ("step-1", END)):
         graph.add_edge(before, after)
     return graph
 

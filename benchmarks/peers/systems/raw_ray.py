@@ -67,6 +67,9 @@ class RawRay:
         if records is not None:
             await records.end(key, {"done": workload.steps})
 
+    def victim(self) -> int:
+        return os.getpid()
+
     def stop(self) -> None:
         if self._records is not None:
             self._loop.run_until_complete(self._records.close())

@@ -13,9 +13,20 @@ if not (Path(__file__).parents[3] / "benchmarks/peers").exists():
 
 from benchmarks.peers.catalog import CATALOG
 from benchmarks.peers.chart import Bar, bars
+from benchmarks.peers.ledger import Ended, Ledger
 from benchmarks.peers.phase import Phase
-from benchmarks.peers.report import TARGETS, Measured, figures, markdown, ratios, verdict
+from benchmarks.peers.report import (
+    TARGETS,
+    Measured,
+    figures,
+    markdown,
+    ratios,
+    struck_figures,
+    verdict,
+    waited_figures,
+)
 from benchmarks.peers.stats import Spread, best, paired_ratio, percentile
+from benchmarks.peers.waited import Waited
 from benchmarks.peers.workload import STEPS, Workload, throughput
 
 SIZES = list(product((1, 7, 100), (1, 3, 10), (1, 2, 5)))
@@ -131,7 +142,7 @@ class TestReport:
 
     def test_the_page_has_every_system_and_says_what_survives(self) -> None:
         names = list(CATALOG)
-        page = markdown(Measured.of([phase(name) for name in names]), ["two cores"])
+        page = markdown(Measured.of([phase(name) for name in names]), [], [], ["two cores"])
         for name in names:
             assert f"| {CATALOG[name].title} |" in page
             assert CATALOG[name].note in page
@@ -144,6 +155,51 @@ class TestReport:
         )
         assert set(ratios(measured)) >= set(TARGETS)
         assert STEPS == 5
+
+
+class TestLedger:
+    TEXT = "a 1 1 10.0\na 2 1 11.0\nb 1 1 12.5\nb 1 1 13.0\nb 2 1 14.0\n"
+
+    def ended(self, text: str, concurrency: int = 1) -> Ended:
+        return Ledger.parse(text).ended(
+            system="dbos", blow="w2", runs=2, steps=2, concurrency=concurrency,
+            began=9.0, struck=12.6, ended=15.0, asked_again=0,
+        )  # fmt: skip
+
+    def test_what_was_in_flight_may_begin_again(self) -> None:
+        ended = self.ended(self.TEXT)
+        assert (ended.lost, ended.repeated, ended.holds) == (0, 1, True)
+        assert ended.first_step == pytest.approx(0.4)
+        assert ended.done == pytest.approx(2.4)
+
+    def test_what_was_not_in_flight_may_not(self) -> None:
+        assert not self.ended(self.TEXT + "a 1 1 14.5\n").holds
+
+    def test_a_step_that_never_began_is_lost(self) -> None:
+        ended = self.ended(self.TEXT.replace("b 2 1 14.0\n", ""))
+        assert (ended.lost, ended.holds) == (1, False)
+
+    def test_silence_after_the_blow_is_no_result(self) -> None:
+        with pytest.raises(ValueError, match="no step began"):
+            self.ended("a 1 1 10.0\n")
+
+    def test_losses_are_added_up_and_times_are_medians(self) -> None:
+        struck = [self.ended(self.TEXT), self.ended(self.TEXT + "a 1 1 14.5\n")]
+        known = struck_figures(struck)
+        assert known["dbos.w2.repeated"] == 3
+        assert "| DBOS | w2 | 0.40 | 2.4 | 0 | 3 (1) | 0 | NO |" in markdown(
+            Measured.of([]), struck, [], []
+        )
+
+
+def test_waiting_is_told_by_system() -> None:
+    waited = Waited("dbos", 1_000, 4.0, 1.5, 2.0, 90.0, 30.0, 8.0, 20.0)
+    known = waited_figures([waited])
+    assert known["dbos.w6.signal_p50_ms"] == 8
+    assert known["dbos.w6.idle_cpu_pct"] == 1.5
+    assert "| DBOS | 1,000 | 4 | 1.5 | 2.0 | 90 | 30.0 | 8.0 | 20.0 |" in markdown(
+        Measured.of([]), [], [waited], []
+    )
 
 
 def test_a_chart_is_well_formed_and_to_scale() -> None:
