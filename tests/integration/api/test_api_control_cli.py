@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.integration.api.test_api_cli import Cli, cli, environment  # noqa: F401 - a fixture
+from tests.integration.api.test_api_cli import cli  # noqa: F401 - a fixture
 from tests.integration.api.test_api_control import planned, step
 from tests.integration.api.test_api_derived import ended
 from tests.support.api_front import Front, Submit
+from tests.support.command_line import Cli
 
 from aos.actors.runs.events import RunStatus
 from aos.api.client import AosClient, ApiError, AsyncAosClient

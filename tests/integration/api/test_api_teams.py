@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from tests.integration.api.test_api_cli import Cli, environment
 from tests.support.api_front import Front
+from tests.support.command_line import Cli, environment
 
 from aos.actors.roster import AgentStore
 from aos.api.client import AosClient, ApiError, AsyncAosClient
