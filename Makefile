@@ -4,15 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test unit lint types layers wheel integration chaos bench bench-peers clean
+.PHONY: demo test unit lint types layers wheel checkout integration chaos bench bench-peers clean
 
 demo: $(READY)  ## the main job, on real parts, with a crash in its middle
 	$(BIN)/aos demo
 
-test: lint types layers wheel unit integration  ## everything that CI checks
+test: lint types layers wheel checkout integration  ## everything that CI checks
 
 unit: $(READY)  ## the tests that need no Ray and no Postgres, in seconds
 	$(BIN)/pytest -q tests/unit tests/conformance
+
+checkout: $(READY)  ## the unit tests that are about this tree; the others run against the wheel
+	$(BIN)/pytest -q tests/unit/test_house.py tests/unit/benchmarks
 
 integration: $(READY)  ## the tests on real parts
 	$(BIN)/pytest -q tests --ignore tests/unit --ignore tests/conformance
