@@ -46,7 +46,7 @@ def limits_of(settings: Settings) -> Limits:
     """The configured limits of the pool."""
     return Limits(
         warm=settings.agent_warm_hosts,
-        most_warm=max(settings.agent_warm_hosts, 8),
+        most_warm=max(settings.agent_warm_hosts, 5),
         serves=settings.agent_host_serves,
         rss_bytes=settings.agent_host_rss_mb * 2**20,
     )
