@@ -213,9 +213,9 @@ async def test_the_answer_comes_from_the_living_tree_and_the_record(
 ) -> None:
     front.bell.shown = a_tree(agent)
     for kind in ("ended", "restarting", "started"):
-        await happened(database, agent, kind, ago=95, reason="killed")
+        await happened(database, agent, kind, ago=95 * 60 + 25, reason="killed")
     why = (await admin.get(EVENTS, params={"child": "researcher"})).json()["why"]
-    assert "researcher was restarted once in the last 24 h, last 95 s ago" in why
+    assert "researcher was restarted once in the last 24 h, last 95 min ago" in why
     assert "because it was killed; it runs as process 10 since" in why
     front.bell.shown = None
     why = (await admin.get(EVENTS, params={"child": "researcher"})).json()["why"]
