@@ -98,7 +98,7 @@ def test_a_fork_does_not_do_again_what_it_keeps(
             "id": "bad", "skill": "http_call", "params": {"url": aos.site.url(lost)},
             "depends_on": ["good"],
         },
-        answer="{{bad.status}}",
+        answer="{{bad.status_code}}",
     )  # fmt: skip
     over(aos, run, "failed")
     assert aos.site.times_answered(kept) == 1

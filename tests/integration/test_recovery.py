@@ -94,7 +94,7 @@ def test_the_root_is_killed_and_comes_back_by_itself(aos: RunningAos, agent: str
         return (
             tree is not None
             and tree["pid"] != root
-            and [child["state"] for child in tree["children"]] == ["running"] * 4
+            and [child["state"] for child in tree["children"]] == ["running"] * 5
         )
 
     eventually(whole)
