@@ -6,7 +6,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from ..runs.commands import Command, Dispatch
+from ..runs.commands import (
+    Advance,
+    Begin,
+    Command,
+    Dispatch,
+    Finish,
+    Park,
+    Record,
+    Spawn,
+    Stop,
+    WaitUntil,
+)
+from ..runs.events import Event
 from ..runs.machine import PATIENCE, RETRY_PATIENCE, decide
 from ..runs.state import Phase, RunState
 
@@ -53,3 +65,36 @@ def dispatches(state: RunState, known: frozenset[str], instant: datetime) -> lis
     """The calls that the machine asks for beside those that are known to be possible already."""
     looked_at = replace(state, in_flight=state.in_flight | known)
     return [each for each in decide(looked_at, instant) if isinstance(each, Dispatch)]
+
+
+def makes(command: Command, event: Event) -> bool:
+    """Whether an event may be what a command became."""
+    step_id = getattr(event, "step_id", "")
+    match command:
+        case Dispatch():
+            return event.kind == "step_intended" and command.step.id == step_id
+        case Begin():
+            return event.kind in ("wait_began", "step_closed") and command.step_id == step_id
+        case Spawn():
+            return event.kind in ("child_spawned", "step_closed") and command.step_id == step_id
+        case Record(made):
+            return event.kind == made.kind and getattr(made, "step_id", "") == step_id
+        case Park():
+            return event.kind == "run_parked"
+        case Advance():
+            return event.kind == "program_advanced"
+        case Finish():
+            return event.kind == "run_finished"
+        case _:
+            return False
+
+
+def is_written(command: Command) -> bool:
+    """Whether a command becomes an event at once."""
+    match command:
+        case Dispatch(intent_first=intent_first):
+            return intent_first
+        case WaitUntil() | Stop():
+            return False
+        case _:
+            return True

@@ -7,7 +7,7 @@ recording is not known: a call without a recorded outcome stays under way, and e
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from ..runs.commands import (
@@ -34,10 +34,13 @@ from ..runs.state import IllegalTransition, RunState, dispatched
 from .contents import Contents
 from .expected import expected, finished, intended
 from .facts import adapted, is_refusal, outcome_of
+from .instants import instants, is_written, makes
 from .script import Script
 from .walk import LIFECYCLE
 
 _MOST_TURNS = 100_000
+_LATE = timedelta(seconds=5)
+"""By how much a process may have been busy with something else when a wait's time came."""
 
 Known = Callable[[RunState, Dispatch], str | None]
 """Why a call is not the recorded one, or None: then its outcome is."""
@@ -73,6 +76,7 @@ class Rerun:
         self._calls: dict[str, Dispatch] = {}
         self._now: datetime = script.events[0].at
         self._alarm: datetime | None = None
+        self._late = _LATE if strict else timedelta()
 
     def run(self) -> RunState:
         """To the end, or until nothing that is known can happen."""
@@ -88,7 +92,7 @@ class Rerun:
     def _turn(self) -> bool:
         if not self.state.epoch:
             return False
-        commands = decide(self.state, self._now)
+        commands = self._asked()
         times = [each.instant for each in commands if isinstance(each, WaitUntil)]
         self._alarm = times[0] if times else None
         moved = False
@@ -98,6 +102,22 @@ class Rerun:
             if self.state.finished is not None or self.state.parked is not None:
                 break
         return moved
+
+    def _asked(self) -> tuple[Command, ...]:
+        """What the machine says; if the recorded process decided something next, then at an instant
+        at which it says that, if there is one: events are written a little after their decision.
+        """
+        wanted = self._script.decision if self._strict else None
+        if wanted is not None:
+            heard = [
+                decide(self.state, instant)
+                for instant in instants(self.state, self._now, wanted.at)
+            ]
+            for first_only in (True, False):
+                for commands in heard:
+                    if _would_make(wanted, commands, first_only=first_only):
+                        return commands
+        return decide(self.state, self._now)
 
     def _perform(self, command: Command) -> bool:
         match command:
@@ -111,7 +131,8 @@ class Rerun:
             case Park(until, reason, timed):
                 return self._park(until, reason, timed)
             case Record(event):
-                return self._record(event)
+                step_id = getattr(event, "step_id", "")
+                return self._decide(event.kind, step_id=step_id, make=lambda _: event)
             case Begin(step_id):
                 return self._begin(step_id)
             case Spawn():
@@ -138,19 +159,14 @@ class Rerun:
 
     def _listens(self) -> bool:
         """Whether the world has something to say before the process decides what the recorded one
-        did not: at this instant, or because it was said before the run was taken up.
+        did not: about now, for nobody decides at once, or because it was said before the run was
+        taken up.
         """
         fact = self._script.fact
         told = bool(self.made) and isinstance(self.made[-1], (*LIFECYCLE, Heard))
-        return fact is not None and (fact.at <= self._now or (told and isinstance(fact, Heard)))
-
-    def _record(self, event: Event) -> bool:
-        step_id = getattr(event, "step_id", "")
-        found = self._script.counterpart(event.kind, step_id=step_id)
-        if found is not None and not self._script.is_later(found[0]) and found[1].at > self._now:
-            self._now = found[1].at  # asked again at that instant, it is recorded as of then
-            return True
-        return self._decide(event.kind, step_id=step_id, make=lambda _: event)
+        if fact is None:
+            return False
+        return fact.at <= self._now + self._late or (told and isinstance(fact, Heard))
 
     def _begin(self, step_id: str) -> bool:
         begin = Begin(step_id)
@@ -266,3 +282,13 @@ class Rerun:
     def _add(self, event: Event) -> None:
         self.state = apply(self.state, event)
         self.made.append(event)
+
+
+def _would_make(wanted: Event, commands: tuple[Command, ...], *, first_only: bool) -> bool:
+    """Whether an event is what one of these commands becomes; or the first that becomes any."""
+    for command in sorted(commands, key=lambda each: isinstance(each, Dispatch)):
+        if makes(command, wanted):
+            return True
+        if first_only and is_written(command):
+            return False
+    return False
