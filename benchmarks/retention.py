@@ -47,7 +47,7 @@ _WEEKS = 8
 _OLDEST = 20
 _WAITING = 50
 _WARM_SECONDS = 3.0
-_ALONE_SECONDS = 5.0
+_SHORTEST_REST, _LONGEST_REST = 5.0, 15.0
 _TENANT = "default"
 
 
@@ -71,7 +71,8 @@ async def _measure(runs: int, concurrency: int, *, archive: bool) -> dict[str, f
             began = time.monotonic()
             together += await load.during(remover.remove(weeks_ago, runs // _WEEKS))
             took += (lasted := time.monotonic() - began)
-            alone += await load.during(asyncio.sleep(max(lasted, _ALONE_SECONDS)))
+            rest = min(max(lasted, _SHORTEST_REST), _LONGEST_REST)
+            alone += await load.during(asyncio.sleep(rest))
         load.stopped = True
         await asyncio.gather(*workers)
         await remover.close()

@@ -136,6 +136,7 @@ def aos(model_server: AnthropicServer) -> Iterator[RunningAos]:
         "AOS_AGENT_IDLE_SECONDS": "10",
         "AOS_HEARTBEAT_INTERVAL": "1",
         "AOS_JANITOR_INTERVAL": "2",
+        "AOS_RETENTION_DAYS": "3650",
     }
     with DemoSite(slow_seconds=0.4) as site, running_aos(site, **given) as running:
         yield running

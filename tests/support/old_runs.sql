@@ -10,12 +10,14 @@ SELECT overlay(id_floor($1::timestamptz + n * interval '1 second')::text
 FROM generate_series(0, $2::int - 1) n ORDER BY 1;
 
 -- runs
--- Their rows.
+-- Their rows. Those that are not finished wait for a word, so that nobody takes them up.
 INSERT INTO runs (run_id, tenant_id, agent_id, root_run_id, goal, planner, trace_id, code_version,
-                  status, last_seq, epoch, steps, attempts, created_at, started_at, finished_at)
+                  status, last_seq, epoch, steps, attempts, created_at, started_at, finished_at,
+                  wake_at)
 SELECT id, $2, $3, id, 'an old goal', 'rules', md5(id::text), 'aos-0.1.0',
-       CASE WHEN $4 THEN 'completed' ELSE 'running' END, CASE WHEN $4 THEN 9 ELSE 8 END, 1, 5, 6,
-       id_instant(id), id_instant(id), CASE WHEN $4 THEN id_instant(id) + interval '1 second' END
+       CASE WHEN $4 THEN 'completed' ELSE 'waiting' END, CASE WHEN $4 THEN 9 ELSE 8 END, 1, 5, 6,
+       id_instant(id), id_instant(id), CASE WHEN $4 THEN id_instant(id) + interval '1 second' END,
+       CASE WHEN $4 THEN '-infinity'::timestamptz ELSE 'infinity' END
 FROM unnest($1::uuid[]) id;
 
 -- journals
