@@ -66,8 +66,11 @@ def ray_machines(settings: Settings) -> Iterator[RayMachines]:
 
 
 def _hold(temp: Path) -> None:
+    from ray._private.utils import get_ray_address_file  # noqa: PLC0415 - as below
     from ray.cluster_utils import Cluster  # noqa: PLC0415 - only the program holds a Ray
 
+    # It writes this file whatever its temp dir is, and on a fresh machine nobody has made the way.
+    Path(get_ray_address_file(None)).parent.mkdir(parents=True, exist_ok=True)
     cluster = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 2, "include_dashboard": False, "temp_dir": str(temp)},
