@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+REAL := tests --ignore tests/unit --ignore tests/conformance
 
-.PHONY: demo test unit lint types layers wheel checkout integration chaos bench bench-peers clean
+.PHONY: demo test checks unit lint types layers wheel checkout with-ray without-ray chaos bench bench-peers clean
 
 demo: $(READY)  ## the main job, on real parts, with a crash in its middle
 	$(BIN)/aos demo
 
-test: lint types layers wheel checkout integration  ## everything that CI checks
+test: $(READY)  ## everything that CI checks: what uses Ray, and beside it what does not
+	$(MAKE) --jobs=2 --output-sync=target with-ray checks
+
+checks: $(READY)
+	$(MAKE) lint types layers wheel checkout without-ray
 
 unit: $(READY)  ## the tests that need no Ray and no Postgres, in seconds
 	$(BIN)/pytest -q tests/unit tests/conformance
@@ -17,8 +22,11 @@ unit: $(READY)  ## the tests that need no Ray and no Postgres, in seconds
 checkout: $(READY)  ## the unit tests that are about this tree; the others run against the wheel
 	$(BIN)/pytest -q tests/unit/test_house.py tests/unit/benchmarks
 
-integration: $(READY)  ## the tests on real parts
-	$(BIN)/pytest -q tests --ignore tests/unit --ignore tests/conformance
+without-ray: $(READY)  ## the tests on real parts other than Ray: Postgres, HTTP, processes
+	$(BIN)/pytest -q $(REAL) -m "not ray"
+
+with-ray: $(READY)  ## the tests on a whole AOS
+	$(BIN)/pytest -q $(REAL) -m ray
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -167,6 +167,13 @@ def claude_agent(aos: RunningAos) -> str:
     return name
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark `ray` whatever uses the session's AOS; modules with clusters of their own say it."""
+    for item in items:
+        if "aos" in getattr(item, "fixturenames", ()):
+            item.add_marker("ray")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

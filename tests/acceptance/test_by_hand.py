@@ -20,6 +20,8 @@ from aos.cluster.environment import ray_directory
 from aos.cluster.postgres import Database, dsn_of
 from aos.cluster.settings import load
 
+pytestmark = pytest.mark.ray
+
 SCRIPTS = Path(sys.executable).parent
 
 

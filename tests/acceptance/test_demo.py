@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.support.running import own_home
+
+pytestmark = pytest.mark.ray
 
 
 def test_the_demo_holds() -> None:

@@ -24,6 +24,8 @@ from aos.cluster.postgres import Database, dsn_of
 from aos.cluster.settings import load
 from aos.skills.contracts import AgentProfile, PlannerChoice
 
+pytestmark = pytest.mark.ray
+
 OFFLINE = PlannerChoice(name="rules", model="scripted")
 
 

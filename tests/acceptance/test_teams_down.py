@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from tests.conftest import SERVICES
 from tests.support.running import eventually, running_aos
 
 from aos.api.demo.site import DemoSite
+
+pytestmark = pytest.mark.ray
 
 
 def test_services_are_asked_to_stop(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.ray
+
 ROOT = Path(__file__).parents[2]
 SECONDS = float(os.environ.get("AOS_CHAOS_SECONDS", "120"))
 

@@ -4,7 +4,6 @@ has nothing to do with it notices.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -30,6 +29,13 @@ from aos.cluster.environment import cluster_environment
 from aos.skills.contracts import AgentProfile, Dedicated, PlannerChoice, RunLimits
 
 OFFLINE = PlannerChoice(name="rules", model="scripted")
+
+NAPS = """
+async def agent(ctx, goal):
+    for _ in range(250):
+        await ctx.sleep(0.9)
+"""
+"""Each wait is too short to leave the process for: the agent stays, and costs little."""
 
 
 @contextmanager
@@ -159,36 +165,28 @@ def test_what_no_machine_has_is_waited_for_and_named(aos: RunningAos, agent: str
     assert kinds == ["pending"], "waiting is no failure, and is told once"
 
 
-def waiting_briefly(aos: RunningAos, name: str) -> UUID:
-    """A run of timers, too short to leave the process for: the agent stays, at little cost."""
-
-    def timer(number: int) -> dict[str, object]:
-        needs = [f"t{number - 1}"] if number else []
-        known = {"id": f"t{number}", "skill": "wait.timer", "depends_on": needs}
-        return {**known, "params": {"seconds": 0.9}}
-
-    steps = [timer(number) for number in range(300)]
-    return aos.client.runs.create(name, json.dumps({"steps": steps, "answer": "-"})).id
-
-
 def test_fifty_agents_killed_at_once_come_back_and_others_are_served(
     aos: RunningAos, agent: str
 ) -> None:
-    literal = {"planner": PlannerChoice(name="literal"), "limits": RunLimits(max_steps=300)}
-    names = [new_agent(aos, **literal) for _ in range(50)]
-    runs = [waiting_briefly(aos, name) for name in names]
+    limits = RunLimits(max_steps=300)
+    names = [new_agent(aos, limits=limits) for _ in range(50)]
+    program = aos.client.programs.keep(f"p-{uuid4().hex[:8]}", "agent", NAPS).name
+    runs = [aos.client.runs.create(name, "nap", program=program).id for name in names]
 
-    def at_epoch(epoch: int) -> dict[str, int]:
-        found = [(name, aos.client.agents.get(name)) for name in names]
-        return {name: a.pid for name, a in found if a.epoch == epoch and a.pid}
+    def pid_at(name: str, epoch: int) -> int:
+        found = aos.client.agents.get(name)
+        return found.pid or 0 if found.epoch == epoch else 0
 
-    eventually(lambda: len(at_epoch(1)) == len(names), 110)
-    for pid in at_epoch(1).values():
+    for name in names:
+        eventually(lambda name=name: pid_at(name, 1) > 0, 100)
+    for pid in [pid_at(name, 1) for name in names]:
         kill(pid)
     one_run(aos, agent)
-    eventually(lambda: len(at_epoch(2)) == len(names), 110)
+    for name in names:
+        eventually(lambda name=name: pid_at(name, 2) > 0, 100)
     for run in runs:
         aos.client.runs.cancel(run)
+    for run in runs:
         ended = aos.client.runs.wait(run, timeout=60)
         assert (ended.status, ended.resumes) == ("cancelled", 1)
 

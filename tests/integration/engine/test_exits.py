@@ -23,6 +23,8 @@ from aos.cluster.engine.exits import TABLE
 from aos.cluster.environment import cluster_environment
 from aos.cluster.exits import ExitReason
 
+pytestmark = pytest.mark.ray
+
 ROOT = Path(__file__).parents[3]
 R = ExitReason
 
