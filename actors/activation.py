@@ -24,6 +24,7 @@ from .children import ChildRuns
 from .driver import RunDriver
 from .environment import Environment
 from .farewell import Farewell
+from .lanes import Lanes, Pace
 from .outputs import Outputs
 from .programs.store import ProgramStore
 from .runs.journal import JournalWriter, LeaseLost
@@ -60,6 +61,7 @@ class Activation:
         tenant: str,
         epoch: int,
         farewell: Farewell,
+        pace: Pace,
     ) -> None:
         self.agent_id, self.tenant, self.epoch = agent_id, tenant, epoch
         self._farewell = farewell
@@ -76,12 +78,14 @@ class Activation:
         self._wary = epoch > 1
         self._busy_at = time.monotonic()
         self._limit = 1
+        slots = asyncio.Semaphore(settings.agent_parallel_steps)
         self._environment = Environment(
             tenant=tenant,
             epoch=epoch,
             catalog=registry().catalog(),
             find=find_skill,
-            call=TaskCaller(settings.agent_parallel_steps),
+            call=TaskCaller(slots),
+            lanes=Lanes(slots, pace),
             journal=JournalWriter(database, agent_id, tenant, epoch),
             outputs=Outputs(self._blob),
             children=ChildRuns(database, tenant, self.woken.set),

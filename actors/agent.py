@@ -27,6 +27,7 @@ from ..cluster.settings import Settings, load
 from ..cluster.telemetry import configure
 from .activation import Activation
 from .farewell import Farewell
+from .lanes import Pace
 from .pulse import Pulse
 from .rehearsal import rehearse
 from .worker import PREPARE, registry
@@ -50,6 +51,7 @@ class AgentActor:
         self._activation: Activation | None = None
         self._pulse = Pulse()
         self._farewell = Farewell()
+        self._pace = Pace()
 
     async def prepare(self) -> dict[str, Any]:
         """Become warm: settings and skills read, database connected, one task sent through Ray."""
@@ -73,7 +75,7 @@ class AgentActor:
         # What the process has now is Python and what is shared by all agents; growth is this one's.
         limit(settings.agent_memory_mb * MIB or None)
         self._activation = Activation(
-            settings, database, UUID(agent_id), tenant, epoch, self._farewell
+            settings, database, UUID(agent_id), tenant, epoch, self._farewell, self._pace
         )
         self._activation.leaves = leaves
         asyncio.get_running_loop().set_exception_handler(self._activation.on_loop_error)

@@ -17,10 +17,10 @@ from ..skills.call import SkillCall
 from ..skills.contracts import Effects, EffectState, SkillDescriptor, StructuredOutcome
 from .worker import PERFORM
 
-_GRACE = 5.0
+GRACE = 5.0
 """Seconds by which the task's own timeout comes before ours: it can still say what it did."""
 
-_TO_YIELD = 0.4
+TO_YIELD = 0.4
 """Seconds in which a cancelled skill may clean up before its process is killed."""
 
 _CODES = {
@@ -44,10 +44,10 @@ class Caller(Protocol):
 
 
 class TaskCaller:
-    """Calls skills as Ray tasks, at most `parallel` at once: Ray would start a process for each."""
+    """Calls skills as Ray tasks, as many at once as `slots`: Ray would start a process for each."""
 
-    def __init__(self, parallel: int) -> None:
-        self._slots = asyncio.Semaphore(parallel)
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
 
     async def __call__(
         self, call: SkillCall, descriptor: SkillDescriptor, effects: Effects
@@ -63,7 +63,7 @@ class TaskCaller:
             try:
                 return await _outcome(task, descriptor, effects)
             except asyncio.CancelledError:
-                await task.stop(_TO_YIELD)
+                await task.stop(TO_YIELD)
                 raise
 
 
@@ -94,7 +94,7 @@ async def _outcome(
                 if not started:
                     started = True
                     now = asyncio.get_running_loop().time()
-                    deadline.reschedule(now + contract.timeout_s + _GRACE)
+                    deadline.reschedule(now + contract.timeout_s + GRACE)
     except TimeoutError:
         task.cancel()
         return _late(started, descriptor, effects)
@@ -104,13 +104,14 @@ async def _outcome(
         nothing = TaskFailure("raised", "the task ended without an outcome")
         return _lost(nothing, started, descriptor, effects)
     finally:
-        await _close(items)
+        await close(items)
 
 
-async def _close(items: AsyncIterator[object]) -> None:
-    close = getattr(items, "aclose", None)
-    if close is not None:
-        await close()
+async def close(items: AsyncIterator[object]) -> None:
+    """Leave an iteration before its end, now and not when it is collected."""
+    leave = getattr(items, "aclose", None)
+    if leave is not None:
+        await leave()
 
 
 def _late(started: bool, descriptor: SkillDescriptor, effects: Effects) -> StructuredOutcome:

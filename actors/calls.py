@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from ..cluster.postgres import DatabaseUnavailable
@@ -17,7 +17,11 @@ from ..skills.contracts import (
     effects_of,
 )
 from .environment import Environment
+from .fused import Chain as Links
+from .fused import Link
+from .lanes import HandedBack
 from .rounds import plan_request
+from .runs.fusion import Chain, used_by
 from .runs.machine import Dispatch
 from .runs.mailbox import Message
 from .runs.references import UnresolvedReference
@@ -36,8 +40,18 @@ class Settled:
     outcome: StructuredOutcome
 
 
-Arrived = Settled | Message | Exception
-"""What a driver hears of: an outcome, a message, or that something broke."""
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Calls that were not made after all, and have to be decided upon again."""
+
+    step_ids: frozenset[str]
+
+
+Heard = Settled | Released | Message
+"""What a driver hears of: an outcome, calls not made, a message."""
+
+Arrived = Heard | Exception
+"""The same, or that something broke."""
 
 
 class Calls:
@@ -46,72 +60,127 @@ class Calls:
     def __init__(self, environment: Environment) -> None:
         self.arrived: asyncio.Queue[Arrived] = asyncio.Queue()
         self._env = environment
+        self.suspect: set[str] = set()
+        """Steps whose shared process was lost: they are called by themselves."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopping: set[str] = set()
 
-    def start(self, state: RunState, command: Dispatch) -> None:
-        """Make a call, in the background. The state is the one that it was decided upon."""
-        step_id = command.step.id
-        task = asyncio.create_task(self._perform(state, command), name=step_id)
-        self._tasks[step_id] = task
-        task.add_done_callback(lambda done: self._forget(step_id, done))
+    def start(self, state: RunState, chain: Chain) -> None:
+        """Make calls, in the background. The state is the one that they were decided upon."""
+        task = asyncio.create_task(self._perform(state, chain), name=chain.step_ids[0])
+        for step_id in chain.step_ids:
+            self._tasks[step_id] = task
+        task.add_done_callback(lambda done: self._forget(chain.step_ids, done))
 
     def stop(self, step_ids: Iterable[str]) -> None:
-        """End these calls, and their processes. Each is heard of once, as cancelled."""
-        for step_id in step_ids:
-            if step_id in self._tasks and step_id not in self._stopping:
-                self._stopping.add(step_id)
-                self._tasks[step_id].cancel()
+        """End these calls, and their processes. Each is heard of once: as cancelled, or as not
+        made.
+        """
+        ending = {step_id for step_id in step_ids if step_id in self._tasks} - self._stopping
+        self._stopping |= ending
+        for task in {self._tasks[step_id] for step_id in ending}:
+            task.cancel()
 
     async def close(self) -> None:
         """End whatever is under way; nothing is heard of it."""
         self._stopping.clear()
-        tasks = list(self._tasks.values())
+        tasks = set(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _forget(self, step_id: str, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(step_id) is task:
-            del self._tasks[step_id]
-            self._stopping.discard(step_id)
+    def _forget(self, step_ids: Iterable[str], task: asyncio.Task[None]) -> None:
+        for step_id in step_ids:
+            if self._tasks.get(step_id) is task:
+                del self._tasks[step_id]
+                self._stopping.discard(step_id)
 
-    async def _perform(self, state: RunState, command: Dispatch) -> None:
-        descriptor = self._descriptor(command)
+    async def _perform(self, state: RunState, chain: Chain) -> None:
+        left = list(chain.calls)
         try:
-            outcome = await self._attempt(state, command, descriptor)
+            async for command, outcome in self._made(state, chain):
+                left.remove(command)
+                self._settled(command, outcome)
+        except HandedBack as back:
+            if back.suspect:
+                self.suspect.update(command.step.id for command in left)
         except asyncio.CancelledError:
-            if command.step.id not in self._stopping:
+            if left and left[0].step.id not in self._stopping:
                 raise
-            outcome = _cancelled(command)
-        except UnresolvedReference as error:
-            outcome = StructuredOutcome.failure("ERR_INVALID_REFERENCE", str(error))
-        except DatabaseUnavailable as error:
-            outcome = StructuredOutcome.failure("ERR_STORAGE", error.detail)
+            if left:  # it was under way; what would have followed it was not
+                self._settled(left[0], _cancelled(left.pop(0)))
         except Exception as error:
             self.arrived.put_nowait(error)
             return
+        if left:
+            self.arrived.put_nowait(Released(frozenset(command.step.id for command in left)))
+
+    def _settled(self, command: Dispatch, outcome: StructuredOutcome) -> None:
         if not outcome.skill:
             names = {"skill": command.step.skill, "version": command.step.version}
             outcome = outcome.model_copy(update=names)
-        self.arrived.put_nowait(Settled(command, descriptor, outcome))
+        if self._env.lanes is not None and command.mode is Mode.EXECUTE:
+            self._env.lanes.pace.note(command.step.skill, outcome)
+        self.arrived.put_nowait(Settled(command, self._descriptor(command), outcome))
 
     def _descriptor(self, command: Dispatch) -> SkillDescriptor | None:
         if command.plans:
             return self._env.catalog.get(command.step.skill)
         return self._env.find(command.step.skill, command.step.version)
 
+    async def _made(
+        self, state: RunState, chain: Chain
+    ) -> AsyncIterator[tuple[Dispatch, StructuredOutcome]]:
+        """Calls with what came of them."""
+        descriptors = [self._descriptor(command) for command in chain.calls]
+        known = [descriptor for descriptor in descriptors if descriptor is not None]
+        try:
+            if not chain.shared or self._env.lanes is None or len(known) < len(descriptors):
+                yield chain.calls[0], await self._attempt(state, chain.calls[0], descriptors[0])
+                return
+            links = [await self._link(state, chain, *each) for each in enumerate(known)]
+        except UnresolvedReference as error:
+            yield chain.calls[0], StructuredOutcome.failure("ERR_INVALID_REFERENCE", str(error))
+        except DatabaseUnavailable as error:
+            yield chain.calls[0], StructuredOutcome.failure("ERR_STORAGE", error.detail)
+        else:
+            async for index, outcome in self._env.lanes.run(Links(links=tuple(links)), known):
+                yield chain.calls[index], outcome
+
+    async def _link(
+        self, state: RunState, chain: Chain, index: int, descriptor: SkillDescriptor
+    ) -> Link:
+        command = chain.calls[index]
+        if index == 0:
+            params = await self._params(state, command)
+            return Link(call=self._call(state, command, descriptor, params))
+        spec, here = command.step, set(chain.step_ids)
+        follows = tuple(need for need in spec.depends_on if need in here)
+        call = self._call(state, command, descriptor, spec.params)
+        if spec.literal:
+            return Link(call=call, follows=follows)
+        known = await self._env.outputs.of(state, used_by(state.steps[spec.id]) - here)
+        return Link(call=call, follows=follows, known=known, literal=False)
+
     async def _attempt(
         self, state: RunState, command: Dispatch, descriptor: SkillDescriptor | None
     ) -> StructuredOutcome:
         if descriptor is None:  # it was there when this was dispatched
             return StructuredOutcome.failure("ERR_SKILL_NOT_FOUND", f"{command.step.skill} is gone")
-        step, origin = command.step, state.origin
-        before = state.steps[step.id].outcome if command.mode is Mode.COMPENSATE else None
         params = await self._params(state, command)
         if (refusal := _beyond_plan(state, command, descriptor, params)) is not None:
             return refusal
-        call = SkillCall(
+        call = self._call(state, command, descriptor, params)
+        executes = command.mode is Mode.EXECUTE
+        effects = command.step.effects if executes else call.effects(descriptor)
+        return await self._env.call(call, descriptor, effects)
+
+    def _call(
+        self, state: RunState, command: Dispatch, descriptor: SkillDescriptor, params: JsonObject
+    ) -> SkillCall:
+        step, origin = command.step, state.origin
+        before = state.steps[step.id].outcome if command.mode is Mode.COMPENSATE else None
+        return SkillCall(
             run_id=str(state.run_id),
             step_id=step.id,
             attempt=command.attempt,
@@ -127,8 +196,6 @@ class Calls:
             mode=command.mode,
             prior_output=None if before is None else before.output,
         )
-        effects = step.effects if command.mode is Mode.EXECUTE else call.effects(descriptor)
-        return await self._env.call(call, descriptor, effects)
 
     async def _params(self, state: RunState, command: Dispatch) -> JsonObject:
         if command.plans:

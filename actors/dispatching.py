@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from ..cluster.engine import TaskOptions
 from ..cluster.telemetry import logger
 from ..skills.call import Mode
-from ..skills.contracts import Effects
+from ..skills.contracts import Effects, SkillDescriptor
 from .calls import Calls
 from .environment import Environment
+from .lanes import lane_of
 from .recording import Recording
 from .runs.commands import HALTED, LOOK_AGAIN, NOT_INSTALLED
-from .runs.events import IntentWithdrawn, StepIntended
+from .runs.events import IntentWithdrawn, PlannedStep, StepIntended
+from .runs.fusion import chains
 from .runs.machine import Dispatch, Park
+from .runs.state import Step
 
 log = logger(__name__)
 
@@ -37,11 +41,28 @@ class Dispatching:
                 return True
         if self._run.urgent:
             await self._run.commit()
-        for command in free:
-            log.debug("step dispatched", step=command.step.id, attempt=command.attempt)
-            self._run.dispatched(command.step.id)
-            self._calls.start(self._run.state, command)
+        decided = self._run.state
+        for chain in chains(decided, free, self._lane_of):
+            for command in chain.calls:
+                log.debug("step dispatched", step=command.step.id, attempt=command.attempt)
+                self._run.dispatched(command.step.id)
+            self._calls.start(decided, chain)
         return True
+
+    def _lane_of(self, step: Step) -> TaskOptions | None:
+        """What has been quick lately shares a process with whatever needs the same resources."""
+        lanes = self._env.lanes
+        if lanes is None or step.spec.id in self._calls.suspect:
+            return None
+        if not lanes.pace.is_quick(step.spec.skill):
+            return None
+        descriptor = self._descriptor(step.spec, step.plans)
+        return None if descriptor is None else lane_of(descriptor)
+
+    def _descriptor(self, spec: PlannedStep, plans: bool) -> SkillDescriptor | None:
+        if plans:
+            return self._env.catalog.get(spec.skill)
+        return self._env.find(spec.skill, spec.version)
 
     async def _free(self, starts: list[Dispatch]) -> tuple[list[Dispatch], str]:
         """Those that nothing stands in the way of, and what stands in the way of the others."""
@@ -58,9 +79,7 @@ class Dispatching:
         return [each for each in starts if each not in missing], f"{NOT_INSTALLED}{names}"
 
     def _is_installed(self, command: Dispatch) -> bool:
-        if command.plans:
-            return command.step.skill in self._env.catalog
-        return self._env.find(command.step.skill, command.step.version) is not None
+        return self._descriptor(command.step, command.plans) is not None
 
     async def _intend(self, starts: list[Dispatch]) -> None:
         """A write happens only when everything that led to it is on disk, and an unsafe one only

@@ -16,7 +16,7 @@ from ..cluster import faults
 from ..cluster.telemetry import logger
 from ..skills.call import Mode
 from ..skills.contracts import JsonValue, StructuredOutcome
-from .calls import Calls, Settled
+from .calls import Arrived, Calls, Heard, Released, Settled
 from .dispatching import Dispatching
 from .environment import Environment
 from .programs.turns import ProgramRun
@@ -209,14 +209,17 @@ class RunDriver:
     async def _listen(self, until: datetime | None) -> None:
         arrived = await self._next_arrival(until)
         while arrived is not None:
-            if isinstance(arrived, Message):
-                await self._run.hear(arrived)
-            else:
-                self._settle(arrived)
+            match arrived:
+                case Message():
+                    await self._run.hear(arrived)
+                case Released(step_ids):
+                    self._run.released(step_ids)
+                case Settled():
+                    self._settle(arrived)
             queue = self._calls.arrived
             arrived = None if queue.empty() else _told(queue.get_nowait())
 
-    async def _next_arrival(self, until: datetime | None) -> Settled | Message | None:
+    async def _next_arrival(self, until: datetime | None) -> Heard | None:
         """What arrives next, or None when it is time to ask the machine again."""
         if not self._calls.arrived.empty():
             return _told(self._calls.arrived.get_nowait())
@@ -230,7 +233,7 @@ class RunDriver:
             return arrived
         return await self._wait(waiting)
 
-    async def _wait(self, seconds: float | None) -> Settled | Message | None:
+    async def _wait(self, seconds: float | None) -> Heard | None:
         arrival = asyncio.ensure_future(self._calls.arrived.get())
         timer = None if seconds is None else asyncio.ensure_future(self._env.clock.sleep(seconds))
         both = [arrival] if timer is None else [arrival, timer]
@@ -280,7 +283,7 @@ class RunDriver:
         return await self._env.outputs.answer(self.state, command.answer)
 
 
-def _told(arrived: Settled | Message | Exception) -> Settled | Message:
+def _told(arrived: Arrived) -> Heard:
     if isinstance(arrived, Exception):
         raise arrived
     return arrived

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..cluster.clock import Clock
-from ..skills.contracts import JsonObject, JsonValue, SkillDescriptor
+from ..skills.contracts import JsonObject, JsonValue, SkillDescriptor, StructuredOutcome
 from .caller import Caller
+from .fused import Chain
+from .lanes import Pace
 from .outputs import Outputs
 from .planning.admission import Catalog
 from .programs.access import Programs
@@ -53,6 +55,18 @@ class Children(Protocol):
         ...
 
 
+class Shared(Protocol):
+    """Processes that do the quick calls of many runs."""
+
+    pace: Pace
+
+    def run(
+        self, chain: Chain, descriptors: Sequence[SkillDescriptor]
+    ) -> AsyncIterator[tuple[int, StructuredOutcome]]:
+        """Outcomes of a chain's links, as they come; `HandedBack` when there will be no more."""
+        ...
+
+
 FindSkill = Callable[[str, str], SkillDescriptor | None]
 """An installed skill by name and version."""
 
@@ -73,3 +87,4 @@ class Environment:
     clock: Clock
     blob_threshold: int
     development: bool = False
+    lanes: Shared | None = None

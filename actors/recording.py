@@ -52,6 +52,10 @@ class Recording:
         """A call is under way: known to this process alone."""
         self.state = dispatched(self.state, step_id)
 
+    def released(self, step_ids: frozenset[str]) -> None:
+        """Calls are not under way any more, and nothing came of them."""
+        self.state = replace(self.state, in_flight=self.state.in_flight - step_ids)
+
     async def hear(self, message: Message) -> None:
         """Somebody said something. Committed before it is acted on: who said it may look."""
         body, large = dict(message.body), dict[str, str]()

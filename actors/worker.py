@@ -25,7 +25,9 @@ PERFORM = f"{__name__}:perform"
 PREPARE = f"{__name__}:prepare"
 
 _NICENESS = 5
-_TO_CLEAN_UP = 0.3
+TO_CLEAN_UP = 0.3
+"""Seconds that an interrupted skill may take for its `finally` blocks."""
+
 _REHEARSAL: dict[str, JsonObject] = {
     "http_call": {"url": "http://[::1]:1/", "timeout_s": 1},
     "html_extract": {"html": "<h1>Rehearsal</h1>"},
@@ -52,17 +54,17 @@ def perform(payload: str) -> Generator[tuple[str, str], None, str | None]:
     ("outcome", the `StructuredOutcome` as JSON). Returns `SPENT` if nothing else should run here.
     """
     yield ("started", "")
-    _step_back()
+    step_back()
     lift()  # what the last attempt has left behind it
     call = SkillCall.model_validate_json(payload)
     try:
-        events = execute(call, registry(), _settings())
+        events = execute(call, registry(), settings())
         while (event := _awaited(_next(events))) is not None:
             if isinstance(event, Progress):
                 yield ("progress", event.text)
             else:
                 yield ("outcome", event.model_dump_json(exclude_defaults=True))
-                if _spent(call, event):
+                if spent(call, event):
                     return SPENT
     except KeyboardInterrupt:
         return SPENT  # cancelled, and the skill has had its time to clean up
@@ -70,12 +72,12 @@ def perform(payload: str) -> Generator[tuple[str, str], None, str | None]:
         # Not the skill's frame but one of ours was refused, while other threads of the skill's hold
         # all that there was.
         lift()
-        yield ("outcome", _without_memory(call).model_dump_json(exclude_defaults=True))
+        yield ("outcome", without_memory(call).model_dump_json(exclude_defaults=True))
         return SPENT
     return None
 
 
-def _spent(call: SkillCall, outcome: StructuredOutcome) -> bool:
+def spent(call: SkillCall, outcome: StructuredOutcome) -> bool:
     """Whether this process has to end: memory ran out in it, and no one can say what else that
     broke; a skill that could not be stopped still runs in it, under its limit; or it keeps more
     than one attempt may take, so that a leak of each call would grow from call to call.
@@ -90,7 +92,8 @@ def _spent(call: SkillCall, outcome: StructuredOutcome) -> bool:
     return 0 < room < data_size() - _fresh_size()
 
 
-def _without_memory(call: SkillCall) -> StructuredOutcome:
+def without_memory(call: SkillCall) -> StructuredOutcome:
+    """The outcome of a call in whose process memory ran out elsewhere than in the skill's frame."""
     skill = registry().get(call.skill, call.version or None)
     effects = call.effects(skill.descriptor)
     return outcome_without_memory(skill, effects, _limit_mb(call)).model_copy(
@@ -121,20 +124,19 @@ def _rehearsed(name: str, params: JsonObject) -> str:
 
 def _limit_mb(call: SkillCall) -> int:
     skill = registry().get(call.skill, call.version or None)
-    return memory_limit_mb(skill.descriptor.resources, _settings())
+    return memory_limit_mb(skill.descriptor.resources, settings())
 
 
 def _awaited(work: Coroutine[Any, Any, T]) -> T:
     """The result of one more piece of an execution. Raises `KeyboardInterrupt` when the task is
     cancelled, after the skill was: its `finally` blocks run, and may await for a moment.
     """
-    loop = _loop()
-    task = loop.create_task(work)
+    task = loop().create_task(work)
     try:
-        return loop.run_until_complete(task)
+        return loop().run_until_complete(task)
     except KeyboardInterrupt:
         task.cancel()
-        loop.run_until_complete(asyncio.wait({task}, timeout=_TO_CLEAN_UP))
+        loop().run_until_complete(asyncio.wait({task}, timeout=TO_CLEAN_UP))
         raise
 
 
@@ -143,7 +145,7 @@ async def _next(events: AsyncIterator[SkillEvent]) -> SkillEvent | None:
 
 
 @cache
-def _step_back() -> None:
+def step_back() -> None:
     """Skills never starve those who supervise them, and die before them."""
     os.nice(_NICENESS)
     take_rank(Rank.SKILL)
@@ -157,12 +159,12 @@ def _fresh_size() -> int:
 
 
 @cache
-def _loop() -> asyncio.AbstractEventLoop:
+def loop() -> asyncio.AbstractEventLoop:
     """One loop for the life of the process: connections of one call may serve the next."""
     return asyncio.new_event_loop()
 
 
 @cache
-def _settings() -> Settings:
+def settings() -> Settings:
     """The settings of the cluster, whose environment every worker process has."""
     return load()

@@ -46,7 +46,7 @@ from .waiting import due, is_wait
 
 __all__ = [
     "POISON_AFTER", "Advance", "Begin", "Command", "Dispatch", "Finish", "Park", "Record", "Spawn",
-    "Stop", "WaitUntil", "decide",
+    "Stop", "WaitUntil", "decide", "dispatch_of",
 ]  # fmt: skip
 
 POISON_AFTER = 3
@@ -176,7 +176,7 @@ def _work(state: RunState, now: datetime) -> tuple[Command, ...]:
 
 
 def _start(state: RunState, step: Step) -> Command:
-    return Begin(step.spec.id) if is_wait(step) else _dispatch(state, step)
+    return Begin(step.spec.id) if is_wait(step) else dispatch_of(state, step)
 
 
 def _wait(state: RunState, startable: list[Step], now: datetime) -> Command:
@@ -240,7 +240,8 @@ def _needs(state: RunState, step: Step) -> Iterator[Step]:
     return (state.steps[step_id] for step_id in step.spec.depends_on)
 
 
-def _dispatch(state: RunState, step: Step) -> Dispatch:
+def dispatch_of(state: RunState, step: Step) -> Dispatch:
+    """The call that a step's next attempt is."""
     attempt = step.attempts + 1
     return Dispatch(
         step=step.spec,

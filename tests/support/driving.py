@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 from aos.actors.driver import RunDriver
 from aos.actors.environment import Environment
+from aos.actors.fused import Chain, resolved
+from aos.actors.lanes import HandedBack, Pace
 from aos.actors.outputs import Outputs
 from aos.actors.runs.chain import broken_at, chained, genesis
 from aos.actors.runs.events import Event, ProgramRef, StepIntended, StepSettled, decode
@@ -17,6 +19,7 @@ from aos.actors.runs.fold import fold
 from aos.actors.runs.journal import Append
 from aos.actors.runs.mailbox import Message
 from aos.actors.runs.queue import Found
+from aos.actors.runs.references import UnresolvedReference
 from aos.actors.runs.state import Phase, RunState, Step
 from aos.cluster.clock import VirtualClock
 from aos.skills.call import SkillCall
@@ -81,6 +84,43 @@ class Family:
         return self.sources.get(program.hash)
 
 
+class SharedProcess:
+    """A process that goes on by itself, as `Lanes` offers them: every skill is said to be quick.
+    `troubles` says what becomes of the next chains: after so many links it is handed back.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.pace = Pace()
+        self.chains: list[list[str]] = []
+        self.troubles: list[tuple[int, bool]] = []
+        self._world = world
+        for name in world.catalogue:
+            self.pace.note(name, StructuredOutcome.success(None))
+
+    async def run(
+        self, chain: Chain, descriptors: Sequence[SkillDescriptor]
+    ) -> AsyncIterator[tuple[int, StructuredOutcome]]:
+        """As `Shared`."""
+        self.chains.append([link.call.step_id for link in chain.links])
+        room, suspect = self.troubles.pop(0) if self.troubles else (len(chain.links), False)
+        outputs: dict[str, JsonValue] = {}
+        for index, (link, descriptor) in enumerate(zip(chain.links, descriptors, strict=True)):
+            if not all(need in outputs for need in link.follows):
+                continue
+            if room == 0:
+                raise HandedBack(suspect=suspect)
+            room -= 1
+            try:
+                call = resolved(link, outputs)
+            except UnresolvedReference as error:
+                yield index, StructuredOutcome.failure("ERR_INVALID_REFERENCE", str(error))
+                continue
+            outcome = await self._world(call, descriptor, call.effects(descriptor))
+            if outcome.ok:
+                outputs[call.step_id] = outcome.output
+            yield index, outcome
+
+
 class World:
     """What a driver works with, and what it did, in order: `calls a`, `commits […]`.
 
@@ -114,6 +154,7 @@ class World:
         self.epoch = 1
         self.threshold = 1_024
         self.catalogue = dict(SMALL)
+        self.lanes: SharedProcess | None = None
         self._waiting: dict[str, asyncio.Future[StructuredOutcome]] = {}
         self._drive: asyncio.Task[RunState] | None = None
 
@@ -132,7 +173,7 @@ class World:
         environment = Environment(
             tenant="default", epoch=self.epoch, catalog=self.catalogue, find=self.find, call=self,
             journal=self, outputs=Outputs(self.load), children=self.family, programs=self.family,
-            clock=self.clock, blob_threshold=self.threshold,
+            clock=self.clock, blob_threshold=self.threshold, lanes=self.lanes,
         )  # fmt: skip
         # What a call's task dies of is for the test to see by its consequences, not for the log.
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
