@@ -5,16 +5,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 REAL := tests --ignore tests/unit --ignore tests/conformance
 
-.PHONY: demo test checks unit lint types layers wheel checkout with-ray without-ray chaos bench bench-peers clean
+.PHONY: demo test checks unit lint types layers wheel checkout system parts chaos bench bench-peers clean
 
 demo: $(READY)  ## the main job, on real parts, with a crash in its middle
 	$(BIN)/aos demo
 
 test: $(READY)  ## everything that CI checks: what uses Ray, and beside it what does not
-	$(MAKE) --jobs=2 --output-sync=target with-ray checks
+	$(MAKE) --jobs=2 --output-sync=target system checks
 
 checks: $(READY)
-	$(MAKE) lint types layers wheel checkout without-ray
+	$(MAKE) lint types layers wheel checkout parts
 
 unit: $(READY)  ## the tests that need no Ray and no Postgres, in seconds
 	$(BIN)/pytest -q tests/unit tests/conformance
@@ -22,10 +22,10 @@ unit: $(READY)  ## the tests that need no Ray and no Postgres, in seconds
 checkout: $(READY)  ## the unit tests that are about this tree; the others run against the wheel
 	$(BIN)/pytest -q tests/unit/test_house.py tests/unit/benchmarks
 
-without-ray: $(READY)  ## the tests on real parts other than Ray: Postgres, HTTP, processes
+parts: $(READY)  ## the tests on real parts other than Ray: Postgres, HTTP, processes
 	$(BIN)/pytest -q $(REAL) -m "not ray"
 
-with-ray: $(READY)  ## the tests on a whole AOS
+system: $(READY)  ## the tests on a whole AOS
 	$(BIN)/pytest -q $(REAL) -m ray
 
 lint: $(READY)

@@ -28,7 +28,7 @@ from .lanes import Lanes, Pace
 from .outputs import Outputs
 from .programs.store import ProgramStore
 from .runs.journal import JournalWriter, LeaseLost
-from .runs.queue import Found, RunQueue, Standing
+from .runs.queue import Found, Look, RunQueue
 from .runs.store import RunStore
 from .worker import find_skill, registry
 
@@ -139,31 +139,32 @@ class Activation:
         """One look at the agent's runs: those that need a process, and what was said to those that
         have one already.
         """
-        standing = await self._queue.standing()
-        self._clock.follow(standing.now)
-        self._environment.journal.halted = standing.halted
         known = self.drivers.keys() | self._unreadable
-        found = await self._queue.ready(known=known, limit=self._limit - len(self.drivers))
-        for run_id, each in found.items():
+        heard = {run_id: driver.told for run_id, driver in self._driving.items()}
+        room = self._limit - len(self.drivers)
+        look = await self._queue.look(known=known, limit=room, heard=heard)
+        self._clock.follow(look.now)
+        self._environment.journal.halted = look.halted
+        for run_id, each in (await self._queue.find(look.ready)).items():
             if isinstance(each, Found):
                 self._drive(each, wary=self._wary)
             else:
                 self._unreadable.add(run_id)
                 log.error("journal cannot be read", run_id=str(run_id), detail=str(each))
         self._wary = False  # what comes from now on, no earlier activation has seen
-        listening = {run_id: d.told for run_id, d in self._driving.items() if run_id not in found}
-        for run_id, messages in (await self._queue.messages(listening)).items():
+        told = {run_id: heard[run_id] for run_id in look.told}
+        for run_id, messages in (await self._queue.messages(told)).items():
             if (driver := self._driving.get(run_id)) is not None:
                 driver.tell(messages)
-        await self._rest(standing)
+        await self._rest(look)
 
-    async def _rest(self, standing: Standing) -> None:
+    async def _rest(self, look: Look) -> None:
         """Be woken when the next waiting run needs it, or leave if nothing is left at all."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if standing.wake_at is not None:
-            seconds = max(0.0, (standing.wake_at - self._clock.now()).total_seconds())
+        if look.wake_at is not None:
+            seconds = max(0.0, (look.wake_at - self._clock.now()).total_seconds())
             loop = asyncio.get_running_loop()
             self._alarm = loop.call_later(min(seconds, _LONGEST_ALARM), self.woken.set)
         done = self.leaves and self._has_driven and not self.drivers

@@ -121,8 +121,7 @@ class ChildRuns:
                 lineage=lineage_of(state),
             ),
         )  # fmt: skip
-        async with self._database.transaction() as transaction:
-            await insert_run(transaction, self._tenant, child, [event])
+        await insert_run(self._database, self._tenant, child, [event])
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         pause = _FIRST_PAUSE

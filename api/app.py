@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from ..cluster.postgres import Database
 from ..cluster.settings import Settings
 from . import problems
 from .doorbell import Doorbell, Unattended
+from .follow import CHANNEL
 from .middleware import Authenticate, BodyLimit, RequestScope
 from .routes import (
     agents,
@@ -41,7 +43,10 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        hearing = asyncio.create_task(database.listen(CHANNEL, services.follower.over))
         yield
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
         await services.follower.close()
         await services.doorbell.close()
         await database.close()

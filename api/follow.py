@@ -2,7 +2,8 @@
 
 While anybody follows a run, one task asks Postgres, in one statement, how far all followed runs
 have got, and wakes the readers of those that moved. It asks every 15 ms while something moves and
-ever more rarely, down to every 250 ms, while nothing does; when nobody follows, it ends.
+ever more rarely, down to every 250 ms, while nothing does; when nobody follows, it ends. That a run
+is over is told by Postgres at once, as a hint.
 
 When Postgres is away the readers are told (None) and wait; the task keeps asking, and the first
 answer wakes them all. Nothing is lost: a reader goes on from the sequence number it has seen.
@@ -25,6 +26,11 @@ FASTEST, SLOWEST = 0.015, 0.25
 STREAMS_AT_ONCE = 256
 
 _SLOWING = 1.25
+_ALL = 2**31
+"""Further than any journal gets: there is more, however much was read."""
+
+CHANNEL = "aos_over"
+"""Where Postgres tells of runs that have ended."""
 
 log = logger(__name__)
 
@@ -115,6 +121,12 @@ class Follower:
             if not page:
                 watch.head = min(watch.head, after)
             await self._beyond(watch, after)
+
+    def over(self, run_id: str) -> None:
+        """A run has come to its end: its readers need not wait for the poll."""
+        with suppress(ValueError):
+            for watch in self._watches.get(UUID(run_id), ()):
+                watch.advance(_ALL)
 
     async def close(self) -> None:
         """End all readers, now."""

@@ -100,23 +100,24 @@ def version() -> str:
     return metadata.version("aos")
 
 
-def _services(request: Request) -> Services:
+# Coroutines, though they await nothing: the framework runs plain functions in threads.
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
 
-def _caller(request: Request) -> Principal:
+async def _caller(request: Request) -> Principal:
     principal: Principal | None = request.scope.get("state", {}).get("principal")
     if principal is None:
         raise KeyMissing
     return principal
 
 
-def _writer(caller: Annotated[Principal, Depends(_caller)]) -> Principal:
+async def _writer(caller: Annotated[Principal, Depends(_caller)]) -> Principal:
     return require(caller, Role.OPERATOR)
 
 
-def _admin(caller: Annotated[Principal, Depends(_caller)]) -> Principal:
+async def _admin(caller: Annotated[Principal, Depends(_caller)]) -> Principal:
     return require(caller, Role.ADMIN)
 
 

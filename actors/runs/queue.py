@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -29,12 +29,16 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """The database's clock, the reason of an emergency stop, the next instant that counts."""
+class Look:
+    """The database's clock, the reason of an emergency stop, the next instant that counts; the runs
+    that need a process, with how many messages each has had; those that were told something.
+    """
 
     now: datetime
     halted: str | None
     wake_at: datetime | None
+    ready: Mapping[UUID, int]
+    told: frozenset[UUID]
 
 
 class RunQueue:
@@ -45,32 +49,41 @@ class RunQueue:
         self._tenant = tenant
         self._agent_id = agent_id
 
-    async def standing(self) -> Standing:
-        """What a process has to know before it drives anything."""
-        row = await self._database.fetch_one(QUERIES.standing, self._agent_id, self._tenant)
-        if row is None:
-            raise LookupError("a query without a condition has no row")
-        return Standing(row["now"], row["halted"], row["wake_at"])
-
-    async def ready(self, *, known: Iterable[UUID], limit: int) -> dict[UUID, Found | Exception]:
-        """The next runs that need a process and are not `known`, each as it was found or as the
-        error that reading its journal gave: one broken journal does not hold up the others.
+    async def look(
+        self, *, known: Iterable[UUID] = (), limit: int = 1, heard: Mapping[UUID, int] | None = None
+    ) -> Look:
+        """What a process has to know before it drives anything, and at most `limit` runs that need
+        one and are not `known`. `heard`: how much known ones have heard.
         """
-        if limit <= 0:
-            return {}
-        rows = await self._database.fetch(
-            QUERIES.ready_of_agent, self._agent_id, self._tenant, list(known), limit
-        )
-        wanted: dict[UUID, list[Row]] = {row["run_id"]: [] for row in rows}
+        heard = heard or {}
+        row = await self._database.fetch_one(
+            QUERIES.take_up, self._agent_id, self._tenant, list(known), max(0, limit),
+            list(heard), list(heard.values()),
+        )  # fmt: skip
+        if row is None:
+            raise LookupError("a query of one row has no row")
+        ready = dict(zip(row["ready"], row["messages"], strict=True))
+        return Look(row["now"], row["halted"], row["wake_at"], ready, frozenset(row["told"]))
+
+    async def find(self, ready: Mapping[UUID, int]) -> dict[UUID, Found | Exception]:
+        """Runs that need a process, each as it was found or as the error that reading its journal
+        gave: one broken journal does not hold up the others.
+        """
+        wanted: dict[UUID, list[Row]] = {run_id: [] for run_id in ready}
         if not wanted:
             return {}
         for row in await self._database.fetch(QUERIES.journals_of, self._tenant, list(wanted)):
             wanted[row["run_id"]].append(row)
         found = {run_id: _found(run_id, journal) for run_id, journal in wanted.items()}
-        heard = {run: each.state.heard for run, each in found.items() if isinstance(each, Found)}
-        said = await self.messages(heard)
+        said = await self.messages(
+            {
+                run_id: each.state.heard
+                for run_id, each in found.items()
+                if isinstance(each, Found) and ready[run_id] > each.state.heard
+            }
+        )
         return {
-            run_id: Found(each.state, each.chain, tuple(said.get(run_id, ())))
+            run_id: replace(each, messages=tuple(said.get(run_id, ())))
             if isinstance(each, Found)
             else each
             for run_id, each in found.items()
@@ -98,8 +111,7 @@ async def prepare_queue(database: Database) -> None:
     """Have the statements of a take-up ready on this connection."""
     nobody = UUID(int=0)
     queue = RunQueue(database, "", nobody)
-    await queue.standing()
-    await queue.ready(known=(), limit=1)
+    await queue.look()
     await database.fetch(QUERIES.journals_of, "", [nobody])
     await queue.messages({nobody: 0})
 

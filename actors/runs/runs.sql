@@ -1,7 +1,7 @@
 -- append_journal
 -- Fence and append in one statement: the lock on the activation's row makes a later activation wait
 -- for us, and makes us see its epoch if it was first. No row back means: fenced, nothing written.
--- `halted` tells of an emergency stop. A run that parks while somebody is saying something to it
+-- `halted` tells of an emergency stop. Whoever follows a run hears when it is over. A run that parks while somebody is saying something to it
 -- stays awake: the count of messages is compared under the row's lock.
 WITH fence AS MATERIALIZED (
     SELECT 1 AS held FROM activations WHERE agent_id = $1 AND epoch = $2 FOR NO KEY UPDATE
@@ -34,8 +34,10 @@ WITH fence AS MATERIALIZED (
 ), heard AS (
     DELETE FROM inbox USING fence
     WHERE inbox.run_id = ANY ($30::uuid[])
+), told AS (
+    SELECT pg_notify('aos_over', o.run_id::text) FROM fence, unnest($30::uuid[]) AS o (run_id)
 )
-SELECT held, (SELECT s.reason FROM stops s WHERE s.lifted_at IS NULL
+SELECT held, (SELECT count(*) FROM told) AS over, (SELECT s.reason FROM stops s WHERE s.lifted_at IS NULL
               AND (s.tenant_id IS NULL OR s.tenant_id = $3) LIMIT 1) AS halted
 FROM fence;
 
@@ -45,23 +47,26 @@ SELECT run_id, max(seq) AS seq FROM journal
 WHERE run_id = ANY ($1::uuid[]) AND epoch = $2 GROUP BY run_id;
 
 -- submit_run
--- The row that lists and filters, made together with the first journal events. What a derived run
--- keeps of its source, it has heard and spent.
-INSERT INTO runs (run_id, tenant_id, agent_id, root_run_id, goal, planner, priority, trace_id,
-                  code_version, last_seq, parent_run_id, parent_step_id, derived_from, derived_how,
-                  program, heard, messages, steps, attempts, cost_microusd, input_tokens,
-                  output_tokens)
-VALUES ($1::uuid, $2, $3, coalesce($9::uuid, $1::uuid), $4, $5, $6, $7, $8, $10, $11, $12, $13,
-        $14, $15, $16, $16, $17, $18, $19, $20, $21)
-ON CONFLICT DO NOTHING RETURNING run_id;
-
--- submit_events
--- The events that no activation writes, because there is none yet: the first one, and in a run that
--- was made from another one those that it keeps. Their epoch of 0 says that they are not news.
-INSERT INTO journal (run_id, seq, tenant_id, epoch, kind, version, at, body, chain)
-SELECT $1, e.seq, $2, 0, e.kind, e.version, e.at, e.body::json, e.chain
-FROM unnest($3::int[], $4::text[], $5::smallint[], $6::timestamptz[], $7::text[], $8::bytea[])
-    AS e (seq, kind, version, at, body, chain);
+-- The row that lists and filters, and the journal's first events, which no activation writes because
+-- there is none yet: their epoch of 0 says so. What a derived run keeps of its source, it has heard
+-- and spent. Whoever keeps the agents is told when this is committed.
+WITH run AS (
+    INSERT INTO runs (run_id, tenant_id, agent_id, root_run_id, goal, planner, priority, trace_id,
+                      code_version, last_seq, parent_run_id, parent_step_id, derived_from,
+                      derived_how, program, heard, messages, steps, attempts, cost_microusd,
+                      input_tokens, output_tokens)
+    VALUES ($1::uuid, $2, $3, coalesce($9::uuid, $1::uuid), $4, $5, $6, $7, $8, $10, $11, $12, $13,
+            $14, $15, $16, $16, $17, $18, $19, $20, $21)
+    ON CONFLICT DO NOTHING RETURNING *
+), begun AS (
+    INSERT INTO journal (run_id, seq, tenant_id, epoch, kind, version, at, body, chain)
+    SELECT run.run_id, e.seq, $2, 0, e.kind, e.version, e.at, e.body::json, e.chain
+    FROM run, unnest($22::int[], $23::text[], $24::smallint[], $25::timestamptz[], $26::text[],
+                     $27::bytea[]) AS e (seq, kind, version, at, body, chain)
+), told AS (
+    SELECT pg_notify('aos_wake', agent_id::text) FROM run
+)
+SELECT run.* FROM run, told;
 
 -- keep_blob
 -- A large value that an operator gave, before any activation of the run.
@@ -114,23 +119,25 @@ SELECT content FROM blobs WHERE tenant_id = $1 AND run_id = $2 AND hash = $3;
 -- Which of these runs have got further: what followers of live runs ask.
 SELECT run_id, last_seq FROM runs WHERE run_id = ANY ($1::uuid[]);
 
--- ready_of_agent
--- The next runs of an agent that need a process and that this activation has not taken up, in order
--- of priority and age.
-SELECT run_id FROM runs
-WHERE agent_id = $1 AND tenant_id = $2 AND finished_at IS NULL AND wake_at <= now()
-  AND NOT (run_id = ANY ($3::uuid[]))
-ORDER BY priority DESC, run_id LIMIT $4;
-
--- standing
--- What a process asks when it becomes an agent: the clock that counts, an emergency stop, and when
--- the next of the agent's waiting runs needs it.
+-- take_up
+-- What a process asks when it looks for work: the clock that counts, an emergency stop, when the next
+-- of the agent's waiting runs needs it, and its next runs that need a process and that this activation
+-- has not taken up, in order of priority and age, with how much was said to each.
 SELECT clock_timestamp() AS now,
        (SELECT s.reason FROM stops s WHERE s.lifted_at IS NULL
         AND (s.tenant_id IS NULL OR s.tenant_id = $2) LIMIT 1) AS halted,
        (SELECT min(wake_at) FROM runs
         WHERE agent_id = $1 AND tenant_id = $2 AND finished_at IS NULL
-          AND wake_at > now() AND wake_at < 'infinity') AS wake_at;
+          AND wake_at > now() AND wake_at < 'infinity') AS wake_at,
+       ready.ids AS ready, ready.messages,
+       ARRAY(SELECT DISTINCT i.run_id FROM unnest($5::uuid[], $6::int[]) AS known (run_id, heard)
+             JOIN inbox i ON i.run_id = known.run_id AND i.number > known.heard) AS told
+FROM (SELECT coalesce(array_agg(n.run_id), '{}') AS ids,
+             coalesce(array_agg(n.messages), '{}') AS messages
+      FROM (SELECT run_id, messages FROM runs
+            WHERE agent_id = $1 AND tenant_id = $2 AND finished_at IS NULL AND wake_at <= now()
+              AND NOT (run_id = ANY ($3::uuid[]))
+            ORDER BY priority DESC, run_id LIMIT $4) n) ready;
 
 -- halted
 -- Why an emergency stop is in force, if one is.

@@ -47,8 +47,11 @@ class RunStore:
 
     async def submit(self, submission: Submission) -> Accepted:
         """Commit a run and its first event. Raises `IdempotencyConflict`."""
-        async with self._database.transaction() as transaction:
-            accepted = await submit_within(transaction, submission)
+        if submission.key is None:
+            accepted = await submit_within(self._database, submission)
+        else:
+            async with self._database.transaction() as transaction:
+                accepted = await submit_within(transaction, submission)
         if not accepted.replayed:
             faults.point("run.accepted")
         return accepted

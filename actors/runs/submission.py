@@ -10,7 +10,7 @@ from uuid import UUID
 
 from ...cluster.errors import Blame, InputError
 from ...cluster.ids import new_id, new_trace_id
-from ...cluster.postgres import Transaction
+from ...cluster.postgres import Row, Statements
 from ...skills.contracts import AgentProfile
 from .chain import chained, genesis
 from .events import Event, ProgramRef, RunSubmitted
@@ -65,40 +65,47 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A run that cannot be lost any more. `replayed`: an earlier request made it."""
+    """A run that cannot be lost any more. `replayed`: an earlier request made it; otherwise, of
+    one that was submitted, `row` and `first` are what there is of it so far.
+    """
 
     run_id: UUID
     replayed: bool = False
+    row: Row | None = None
+    first: RunSubmitted | None = None
 
 
-async def submit_within(transaction: Transaction, submission: Submission) -> Accepted:
-    """Make a run and its first event part of a transaction. Raises `IdempotencyConflict`."""
+async def submit_within(statements: Statements, submission: Submission) -> Accepted:
+    """Make a run and its first event. With a key it takes a transaction. Raises
+    `IdempotencyConflict`.
+    """
     run_id = new_id()
-    if (made := await claim(transaction, submission, run_id)) is not None:
+    if (made := await claim(statements, submission, run_id)) is not None:
         return made
-    event = first_event(submission, run_id)
-    await insert_run(transaction, submission.tenant, run_id, [event], submission.priority)
-    return Accepted(run_id)
+    first = first_event(submission, run_id)
+    row = await insert_run(statements, submission.tenant, run_id, [first], submission.priority)
+    return Accepted(run_id, row=row, first=first)
 
 
-async def claim(transaction: Transaction, request: Keyed, run_id: UUID) -> Accepted | None:
+async def claim(statements: Statements, request: Keyed, run_id: UUID) -> Accepted | None:
     """Take a request's key for a run; the run that has it already. Raises `IdempotencyConflict`."""
     if request.key is None:
         return None
     args = (request.tenant, request.key)
-    claimed = await transaction.fetch_value(QUERIES.claim_key, *args, request.request_hash, run_id)
+    claimed = await statements.fetch_value(QUERIES.claim_key, *args, request.request_hash, run_id)
     if claimed is not None:
         return None
-    taken = await transaction.fetch_one(QUERIES.read_key, *args)
+    taken = await statements.fetch_one(QUERIES.read_key, *args)
     if taken is None or taken["request_hash"] != request.request_hash:
         raise IdempotencyConflict(f"key {request.key!r} stands for another request")
     return Accepted(taken["run_id"], replayed=True)
 
 
 async def insert_run(
-    transaction: Transaction, tenant: str, run_id: UUID, events: Sequence[Event], priority: int = 0
-) -> bool:
-    """Make the row and the first events of a run. False: a run of this id is there already.
+    statements: Statements, tenant: str, run_id: UUID, events: Sequence[Event], priority: int = 0
+) -> Row | None:
+    """Make the row and the first events of a run, in one statement. None: a run of this id is there
+    already.
 
     Events after the first are those that it keeps of another run: what they cost is counted as the
     new run's, and messages to it are numbered on from those that they are.
@@ -108,18 +115,6 @@ async def insert_run(
         raise TypeError(f"a run begins with run_submitted, not with {origin.kind}")
     parent, derived, program = origin.parent, origin.derived, origin.program
     state = fold(run_id, events)
-    made = await transaction.fetch_value(
-        QUERIES.submit_run, run_id, tenant, UUID(origin.agent_id), origin.goal, origin.planner,
-        priority, origin.trace_id, origin.code_version,
-        UUID(parent.root_run_id) if parent else None, len(events),
-        UUID(parent.run_id) if parent else None, parent.step_id if parent else None,
-        UUID(derived.run_id) if derived else None, derived.how.value if derived else None,
-        program.name if program else None, state.heard,
-        sum(not step.plans for step in state.steps.values()), state.totals.attempts,
-        state.totals.cost_microusd, state.totals.input_tokens, state.totals.output_tokens,
-    )  # fmt: skip
-    if made is None:
-        return False
     rows = chained(genesis(run_id), 1, events)
     columns: list[list[Any]] = [
         [row.seq for row in rows],
@@ -129,8 +124,17 @@ async def insert_run(
         [row.body for row in rows],
         [row.chain for row in rows],
     ]
-    await transaction.execute(QUERIES.submit_events, run_id, tenant, *columns)
-    return True
+    return await statements.fetch_one(
+        QUERIES.submit_run, run_id, tenant, UUID(origin.agent_id), origin.goal, origin.planner,
+        priority, origin.trace_id, origin.code_version,
+        UUID(parent.root_run_id) if parent else None, len(events),
+        UUID(parent.run_id) if parent else None, parent.step_id if parent else None,
+        UUID(derived.run_id) if derived else None, derived.how.value if derived else None,
+        program.name if program else None, state.heard,
+        sum(not step.plans for step in state.steps.values()), state.totals.attempts,
+        state.totals.cost_microusd, state.totals.input_tokens, state.totals.output_tokens,
+        *columns,
+    )  # fmt: skip
 
 
 def first_event(submission: Submission, run_id: UUID) -> RunSubmitted:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import chain, repeat
 from typing import Any, Self, cast
@@ -44,6 +44,7 @@ from .connection import (
     roll_back,
 )
 from .errors import DatabaseUnavailable
+from .listening import listen
 from .translate import DRIVER_ERRORS, is_lost, translated, was_sent
 
 Row = Mapping[str, Any]
@@ -153,6 +154,12 @@ class Database(Statements):
             transaction.end()
             self._in_transaction.discard(owner)
             await self._release(connection)
+
+    async def listen(self, channel: str, hear: Callable[[str], None]) -> None:
+        """Call `hear` with each notification's payload, for ever, on a connection of its own.
+        Notifications are hints: those of an outage are lost.
+        """
+        await listen(self._dsn, channel, hear)
 
     async def wait_ready(self, timeout: float) -> None:
         """Return once a statement succeeds. Raises `DatabaseUnavailable` after `timeout` seconds;

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.support.running import own_home
+from tests.support.running import FRUGAL, own_home
 
 from aos.api.demo.site import DemoSite
 from aos.cluster.environment import ray_directory
@@ -43,7 +43,7 @@ def site() -> Iterator[DemoSite]:
 
 @pytest.fixture(scope="module")
 def home(site: DemoSite) -> Iterator[Path]:
-    with own_home(AOS_PRIVATE_HOSTS_ALLOWED=f'["{site.address}"]') as home:
+    with own_home(AOS_PRIVATE_HOSTS_ALLOWED=f'["{site.address}"]', **FRUGAL) as home:
         try:
             yield home
         finally:
@@ -146,7 +146,7 @@ def test_the_data_directory_is_of_a_newer_version(node: dict[str, str], home: Pa
     future = "INSERT INTO schema_migrations (version, name, checksum) VALUES (9999, 'f', 'x')"
     asyncio.run(write(future))
     try:
-        with own_home(DATABASE_URL=dsn_of(load())):
+        with own_home(DATABASE_URL=dsn_of(load()), **FRUGAL):
             printed = aos("up", expect=1)
     finally:
         asyncio.run(write("DELETE FROM schema_migrations WHERE version = 9999"))
@@ -171,7 +171,7 @@ def test_down_leaves_nothing_and_up_finds_everything(node: dict[str, str], home:
 
 
 def test_a_setting_that_does_not_exist_is_refused(home: Path) -> None:
-    with own_home() as other:
+    with own_home(**FRUGAL) as other:
         (other / "aos.toml").write_text("agent_warm_hots = 3\n")
         printed = aos("up", expect=2)
     assert "AOS-1001" in printed
@@ -179,7 +179,7 @@ def test_a_setting_that_does_not_exist_is_refused(home: Path) -> None:
 
 
 def test_ray_cannot_start(home: Path) -> None:
-    with own_home():
+    with own_home(**FRUGAL):
         in_the_way = ray_directory(load())
         in_the_way.write_text("a file where Ray wants its directory")
         try:

@@ -15,7 +15,7 @@ from uuid import UUID
 import psutil
 import pytest
 from tests.support.ray_machines import RayMachines, ray_machines
-from tests.support.running import eventually, own_home
+from tests.support.running import FRUGAL, eventually, own_home
 
 from aos.api.cli.lifecycle import running, start_node, stop_node
 from aos.api.client import AosClient
@@ -41,6 +41,7 @@ def home(site: DemoSite) -> Iterator[Path]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     given = {
+        **FRUGAL,
         "AOS_PRIVATE_HOSTS_ALLOWED": f'["{site.address}"]',
         "AOS_HTTP_PORT": str(port),
         "AOS_LEASE_SECONDS": "8",
@@ -136,7 +137,9 @@ def _comes_and_goes(client: AosClient, site: DemoSite, machines: RayMachines) ->
         for event in client.supervision_events(child=str(client.agents.get(name).id))
         if event.kind == "ended"
     }
-    assert reasons == {("node_lost", "")}, sorted(reasons)
+    assert ("node_lost", "") in reasons, sorted(reasons)
+    # An agent may have been on its way to a process of the lost machine once more.
+    assert {reason for reason, _ in reasons} <= {"node_lost", "start_error"}, sorted(reasons)
     eventually(lambda: len(managers(client)) == 1)
 
 

@@ -165,6 +165,7 @@ def test_what_no_machine_has_is_waited_for_and_named(aos: RunningAos, agent: str
     assert kinds == ["pending"], "waiting is no failure, and is told once"
 
 
+@pytest.mark.timeout(300)  # a hundred processes are started, each a second of the machine
 def test_fifty_agents_killed_at_once_come_back_and_others_are_served(
     aos: RunningAos, agent: str
 ) -> None:

@@ -23,6 +23,9 @@ from aos.cluster.environment import ray_directory
 from aos.cluster.postgres import Database, dsn_of
 from aos.cluster.settings import InvalidSettings, Settings, load
 
+FRUGAL = {"AOS_AGENT_WARM_HOSTS": "1", "AOS_SKILL_SPARE_WORKERS": "1"}
+"""For an AOS that does little: each process kept ready costs a second of the machine."""
+
 
 @dataclass
 class RunningAos:

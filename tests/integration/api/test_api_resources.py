@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -12,6 +14,7 @@ from tests.support.api_front import Front, Submit, make_front
 from aos.actors.runs.events import RunStatus
 from aos.cluster.identity import Role
 from aos.cluster.postgres import Database
+from aos.supervisors.rescue import CHANNEL
 
 AGENTS, RUNS = "/api/v1/agents", "/api/v1/runs"
 
@@ -57,9 +60,7 @@ async def test_a_profile_that_is_none_hides_nobody_else(
     assert (await http.get(f"{AGENTS}/{agent}")).status_code == 200
 
 
-async def test_a_run_is_accepted_and_its_agent_is_rung_for(
-    front: Front, http: httpx.AsyncClient, agent: UUID
-) -> None:
+async def test_a_run_is_accepted(http: httpx.AsyncClient, agent: UUID) -> None:
     response = await http.post(RUNS, json={"agent": "researcher", "goal": "x", "priority": 3})
     assert response.status_code == 202
     run = response.json()
@@ -67,8 +68,28 @@ async def test_a_run_is_accepted_and_its_agent_is_rung_for(
     assert "idempotent-replayed" not in response.headers
     assert (run["status"], run["agent"], run["priority"]) == ("pending", "researcher", 3)
     assert run["planner"] == "rules"
-    assert front.bell.rung == [("default", agent)]
+    assert run["agent_id"] == str(agent)
     assert (await http.get(response.headers["location"])).json() == run
+
+
+async def test_who_keeps_the_agents_hears_of_a_run(
+    http: httpx.AsyncClient, agent: UUID, database: Database
+) -> None:
+    heard = asyncio.Event()
+    told: list[str] = []
+
+    def hear(agent_id: str) -> None:
+        told.append(agent_id)
+        heard.set()
+
+    listening = asyncio.create_task(database.listen(CHANNEL, hear))
+    async with asyncio.timeout(20):
+        while not heard.is_set():  # nobody says when listening has begun
+            await http.post(RUNS, json={"agent": "researcher", "goal": "x"})
+            with suppress(TimeoutError):
+                await asyncio.wait_for(heard.wait(), 0.1)
+    listening.cancel()
+    assert set(told) == {str(agent)}
 
 
 async def test_with_a_model_key_auto_means_claude(
