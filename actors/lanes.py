@@ -42,8 +42,9 @@ class Pace:
         self._latest.setdefault(skill, deque(maxlen=_REMEMBERED)).append(took)
 
     def is_quick(self, skill: str) -> bool:
-        """Whether a skill is known, and known to be quick."""
-        return max(self._latest.get(skill, (_QUICK_MS,))) < _QUICK_MS
+        """Whether a skill is known and mostly quick: on a busy machine any call may take long."""
+        latest = sorted(self._latest.get(skill, (_QUICK_MS,)))
+        return latest[len(latest) // 2] < _QUICK_MS
 
 
 class HandedBack(Exception):

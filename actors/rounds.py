@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..skills.contracts import JsonObject, StructuredOutcome
+from ..skills.contracts import JsonObject, JsonValue, SkillDescriptor, StructuredOutcome
 from .outputs import Outputs
 from .planning.admission import Catalog, InvalidPlan, admit, allowed
 from .planning.protocol import Observation, PlanRequest, SkillBrief
@@ -22,7 +22,7 @@ async def plan_request(state: RunState, catalog: Catalog, outputs: Outputs) -> J
     request = PlanRequest(
         goal=state.origin.goal,
         round=state.round,
-        skills=tuple(map(SkillBrief.of, allowed(catalog, profile).values())),
+        skills=(),
         observations=tuple(
             Observation(
                 step_id=step.spec.id,
@@ -39,7 +39,22 @@ async def plan_request(state: RunState, catalog: Catalog, outputs: Outputs) -> J
         memos=state.memos,
         max_steps=max(0, profile.limits.max_steps - len(done)),
     )
-    return request.model_dump(mode="json")
+    briefs: list[JsonValue] = [_brief(each) for each in allowed(catalog, profile).values()]
+    return {**request.model_dump(mode="json"), "skills": briefs}
+
+
+_briefs: dict[int, tuple[SkillDescriptor, JsonObject]] = {}
+
+
+def _brief(descriptor: SkillDescriptor) -> JsonObject:
+    """What planners are told of a skill: the same in every round of every run of this process."""
+    known = _briefs.get(id(descriptor))
+    if known is None or known[0] is not descriptor:
+        known = _briefs[id(descriptor)] = (
+            descriptor,
+            SkillBrief.of(descriptor).model_dump(mode="json"),
+        )
+    return known[1]
 
 
 def plan_outcome(

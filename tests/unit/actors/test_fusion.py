@@ -96,9 +96,13 @@ def test_a_skill_is_quick_when_its_latest_attempts_were() -> None:
     assert pace.is_quick("look")
     pace.note("look", StructuredOutcome.failure("ERR_WORKER_DIED", ""))
     assert not pace.is_quick("look")
-    for _ in range(4):
+    for _ in range(3):
         pace.note("look", ok(duration_ms=2))
     assert pace.is_quick("look")
+    pace.note("look", ok(duration_ms=500))
+    assert pace.is_quick("look"), "once is no habit"
+    pace.note("look", ok(duration_ms=500))
+    assert not pace.is_quick("look")
 
 
 async def test_a_chain_whose_process_is_lost_goes_on_one_by_one() -> None:
