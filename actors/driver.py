@@ -249,6 +249,7 @@ class RunDriver:
         command, outcome, plan = settled.command, settled.outcome, None
         if command.plans and outcome.ok:
             outcome, plan = plan_outcome(outcome, self.state, self._env.catalog)
+            plan = plan and self._run.pack_plan(plan)
         effects = effects_of_call(command, settled.descriptor)
         cheap = command.mode is Mode.EXECUTE and is_cheap(outcome, effects)
         outcome, large = self._run.pack(outcome)
@@ -278,9 +279,10 @@ class RunDriver:
     async def _answer(self, command: Finish) -> JsonValue:
         if self.state.origin.program is not None:
             return await self._program.answer(self.state)
+        template = await self._env.outputs.whole(self.state.run_id, command.answer, command.large)
         if command.literal:
-            return command.answer
-        return await self._env.outputs.answer(self.state, command.answer)
+            return template
+        return await self._env.outputs.answer(self.state, template)
 
 
 def _told(arrived: Arrived) -> Heard:

@@ -9,6 +9,7 @@ from uuid import UUID
 from ..cluster.telemetry import logger
 from ..skills.contracts import JsonObject, JsonValue, StructuredOutcome
 from ..skills.guards import MAX_OUTPUT_BYTES
+from .runs.events import Plan, PlannedStep
 from .runs.references import referenced, resolve
 from .runs.state import RunState
 from .runs.values import restore, shrink
@@ -70,10 +71,45 @@ class Outputs:
         step = state.steps[step_id].spec
         if (given := state.origin.overrides.get(step_id)) is not None:
             return given
+        params = await self.planned(state.run_id, step)
         if step.literal:
-            return step.params
-        resolved = resolve(step.params, await self.of(state, step.depends_on))
+            return params
+        resolved = resolve(params, await self.of(state, step.depends_on))
         return resolved if isinstance(resolved, dict) else {}
+
+    async def planned(self, run_id: UUID, step: PlannedStep) -> JsonObject:
+        """A step's params as they were planned, whole."""
+        params = await self.whole(run_id, step.params, step.large)
+        return params if isinstance(params, dict) else {}
+
+    async def whole(self, run_id: UUID, packed: JsonValue, large: Mapping[str, str]) -> JsonValue:
+        """A value with what was too large for its event."""
+        return restore(packed, large, await self.contents(run_id, large)) if large else packed
+
+    def pack_steps(
+        self, steps: tuple[PlannedStep, ...], threshold: int
+    ) -> tuple[tuple[PlannedStep, ...], dict[str, bytes]]:
+        """Steps whose params fit into an event, and the contents that do not."""
+        packed: list[PlannedStep] = []
+        contents: dict[str, bytes] = {}
+        for step in steps:
+            params, large, apart = self.pack_value(step.params, threshold)
+            changed = {"params": params or {}, "large": large}
+            packed.append(step.model_copy(update=changed) if large else step)
+            contents |= apart
+        return tuple(packed), contents
+
+    def pack_plan(self, plan: Plan, threshold: int) -> tuple[Plan, dict[str, bytes]]:
+        """A plan that fits into an event, and the contents that do not."""
+        steps, contents = self.pack_steps(plan.steps, threshold)
+        answer, answer_large, of_answer = self.pack_value(plan.answer, threshold)
+        memo, memo_large, of_memo = self.pack_value(plan.memo, threshold)
+        apart = contents | of_answer | of_memo
+        if not apart:
+            return plan, {}
+        packed = {"steps": steps, "answer": answer, "memo": memo}
+        large = {"answer_large": answer_large, "memo_large": memo_large}
+        return plan.model_copy(update=packed | large), apart
 
     async def answer(self, state: RunState, template: JsonValue) -> JsonValue:
         """An answer's template with its references resolved. References to steps that failed in a

@@ -12,7 +12,7 @@ from dataclasses import replace
 from ..skills.contracts import StructuredOutcome
 from .environment import Environment
 from .runs.chain import chained
-from .runs.events import Event
+from .runs.events import Event, Plan
 from .runs.fold import apply
 from .runs.journal import Append
 from .runs.mailbox import Message, hear, value_field
@@ -76,6 +76,12 @@ class Recording:
         packed, large, contents = self._env.outputs.pack(outcome, self._env.blob_threshold)
         self.keep(contents)
         return packed, large
+
+    def pack_plan(self, plan: Plan) -> Plan:
+        """A plan fit for an event."""
+        packed, contents = self._env.outputs.pack_plan(plan, self._env.blob_threshold)
+        self.keep(contents)
+        return packed
 
     async def commit(self) -> None:
         """Have everything on disk. Raises `LeaseLost`."""

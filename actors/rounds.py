@@ -36,7 +36,7 @@ async def plan_request(state: RunState, catalog: Catalog, outputs: Outputs) -> J
             for step in done
             if step.outcome is not None
         ),
-        memos=state.memos,
+        memos=tuple([await outputs.whole(state.run_id, *memo) for memo in state.memos]),
         max_steps=max(0, profile.limits.max_steps - len(done)),
     )
     briefs: list[JsonValue] = [_brief(each) for each in allowed(catalog, profile).values()]

@@ -94,7 +94,7 @@ def _advanced(event: ProgramAdvanced) -> dict[str, Any]:
 
 
 def _plan(plan: Plan) -> dict[str, Any]:
-    return {"steps": _steps(plan.steps), "answers": plan.answer is not None}
+    return {"steps": _steps(plan.steps), "answers": plan.has_answer}
 
 
 def _steps(steps: Iterable[PlannedStep]) -> list[dict[str, Any]]:

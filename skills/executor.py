@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from ..cluster import faults
 from ..cluster.memory import MIB, limited
@@ -37,6 +37,7 @@ from .context import Charge, SkillContext
 from .contracts import (
     Effects,
     EffectState,
+    JsonValue,
     ResourceContract,
     SideEffect,
     StructuredOutcome,
@@ -45,6 +46,9 @@ from .guards import DEFAULT_GUARDS, Guard
 from .modes import Body, body_of, missing_hook, prior_output_of, value_json
 from .redaction import Redactor, redactor, secrets_in, storable
 from .registry import AnySkill, Registry
+
+_MAX_DETAILS = 16_384
+"""Characters of an outcome's details, as JSON."""
 
 PLANNER_PREFIX = "planner."
 """What the names of planners begin with: skills whose output is a plan."""
@@ -232,9 +236,16 @@ def _stamp(record: _Execution) -> StructuredOutcome:
             ),
             "message": redact(outcome.message),
             "output": redact_output(outcome.output),
-            "details": redact.json(outcome.details),
+            "details": _bounded(redact.json(outcome.details)),
         }
     )
+
+
+def _bounded(details: JsonValue) -> JsonValue:
+    """Details explain, they carry nothing: of long ones the beginning is kept, as text."""
+    if not details or len(text := to_json(details).decode(errors="replace")) <= _MAX_DETAILS:
+        return details
+    return {"cut": text[:_MAX_DETAILS]}
 
 
 def _plans(call: SkillCall) -> bool:

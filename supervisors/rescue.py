@@ -1,6 +1,6 @@
 """Whose process is needed: by runs that nobody told us of, that were told something, whose time has
-come. A look at all unfinished runs, once a second and whenever a timer is due: the guarantee behind
-every hint. What waits for later costs nothing here but its row.
+come or is about to. A look at all unfinished runs, once a second and shortly before a timer is due:
+the guarantee behind every hint. What waits for later costs nothing here but its row.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Rescuer:
         self._is_active = is_active
 
     async def look(self) -> float:
-        """Serve every agent that is needed now. In how many seconds to look again: when the next
-        timer is due, at the latest after the interval.
+        """Serve every agent that is needed now or in a moment. In how many seconds to look again:
+        shortly before the next timer is due, at the latest after the interval.
         """
         interval = self._settings.rescue_interval
         needy, next_in = await self._store.needy(timedelta(seconds=interval))

@@ -20,6 +20,9 @@ from .state import Report
 
 QUERIES = Queries.load(Path(__file__).with_name("supervision.sql"))
 
+AHEAD = timedelta(seconds=1)
+"""So long before a run needs its agent's process it is there: making one may take half a second."""
+
 _RECORD_PAUSE = 0.2
 _TRIM_AT_ONCE = 10_000
 
@@ -109,7 +112,7 @@ class ActivationStore:
 
     async def passivate(self, agent_id: UUID, epoch: int) -> bool:
         """Take an idle agent's epoch away. False: it has something to do after all."""
-        row = await self._database.fetch_one(QUERIES.passivate, agent_id, epoch)
+        row = await self._database.fetch_one(QUERIES.passivate, agent_id, epoch, AHEAD)
         return row is not None
 
     async def quarantine(self, agent_id: UUID, until: datetime, times: int) -> None:
@@ -128,10 +131,10 @@ class ActivationStore:
         return bool(await self._database.fetch_value(QUERIES.progressed, agent_id, epoch))
 
     async def needy(self, overdue: timedelta) -> tuple[dict[UUID, bool], float | None]:
-        """Agents with runs that need a process; true where a run has waited longer than `overdue`.
-        And in how many seconds the next run will need one.
+        """Agents with runs that need a process, or will within `AHEAD`; true where a run has waited
+        longer than `overdue`. And in how many seconds there will be another one.
         """
-        rows = await self._database.fetch(QUERIES.needy_agents, overdue)
+        rows = await self._database.fetch(QUERIES.needy_agents, overdue, AHEAD)
         needy = {row["agent_id"]: row["overdue"] for row in rows if row["agent_id"] is not None}
         return needy, next((row["next_in"] for row in rows if row["agent_id"] is None), None)
 

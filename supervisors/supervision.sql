@@ -34,11 +34,11 @@ SELECT agent_id, tenant_id, epoch, host, activated_at FROM activations WHERE sta
 
 -- passivate
 -- Only while nothing needs its process: a run that slipped in, or was told something, keeps the agent
--- active; runs that wait for later do not.
+-- active, and so does one that is about to need it; runs that wait for later do not.
 UPDATE activations SET epoch = epoch + 1, state = 'passive', host = NULL, pid = NULL
 WHERE agent_id = $1 AND epoch = $2 AND state = 'active'
   AND NOT EXISTS (SELECT 1 FROM runs
-                  WHERE agent_id = $1 AND finished_at IS NULL AND wake_at <= now())
+                  WHERE agent_id = $1 AND finished_at IS NULL AND wake_at <= now() + $3::interval)
 RETURNING epoch;
 
 -- quarantine
@@ -66,20 +66,21 @@ SELECT EXISTS (
 );
 
 -- needy_agents
--- Every agent with runs that need its process now, and whether one of them has not been taken up or
--- has not heard what was said to it. In the row without an agent: in how many seconds the next run
--- that waits needs a process, by the clock that timers go by.
+-- Every agent with runs that need its process now or within $2, and whether one of them needs it now
+-- and has not been taken up, or has not heard what was said to it. In the row without an agent: in how
+-- many seconds the next run that waits comes so near, by the clock that timers go by.
 SELECT r.agent_id,
-       bool_or(r.epoch = 0 AND r.created_at < now() - $1::interval
-               OR r.messages > r.heard OR r.status IN ('waiting', 'paused')) AS overdue,
+       bool_or(r.wake_at <= now()
+               AND (r.epoch = 0 AND r.created_at < now() - $1::interval
+                    OR r.messages > r.heard OR r.status IN ('waiting', 'paused'))) AS overdue,
        NULL::float8 AS next_in
 FROM runs r LEFT JOIN activations v USING (agent_id)
-WHERE r.finished_at IS NULL AND r.wake_at <= now()
+WHERE r.finished_at IS NULL AND r.wake_at <= now() + $2::interval
   AND (v.quarantined_until IS NULL OR v.quarantined_until < now())
 GROUP BY r.agent_id
 UNION ALL
-SELECT NULL, false, extract(epoch FROM min(wake_at) - clock_timestamp())::float8
-FROM runs WHERE finished_at IS NULL AND wake_at > now() AND wake_at < 'infinity';
+SELECT NULL, false, extract(epoch FROM min(wake_at) - $2::interval - clock_timestamp())::float8
+FROM runs WHERE finished_at IS NULL AND wake_at > now() + $2::interval AND wake_at < 'infinity';
 
 -- record_events
 -- What supervisors did and why, in one statement for all that has gathered, in its order. Whose

@@ -6,11 +6,12 @@ as of any other failure, and is told the same when it is executed again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from ...skills.contracts import (
     Effects,
+    JsonObject,
     JsonValue,
     SkillDescriptor,
     StructuredOutcome,
@@ -56,11 +57,15 @@ def admit_requests(
     return tuple(steps), refused
 
 
-def advanced_of(event: ProgramAdvanced, answer: JsonValue) -> Advanced:
-    """A recorded turn in the program's words; `answer` is the recorded one, restored."""
+def advanced_of(
+    event: ProgramAdvanced, answer: JsonValue, params: Iterable[JsonObject]
+) -> Advanced:
+    """A recorded turn in the program's words; `answer` and the requests' `params` are the recorded
+    ones, whole.
+    """
     error = event.error
     return Advanced(
-        requests=tuple(map(_request, event.requests)),
+        requests=tuple(map(_request, event.requests, params)),
         finished=event.finished,
         answer=answer,
         error=error and (error.code, error.message, error.line),
@@ -99,7 +104,7 @@ def _pinned(request: Request, descriptor: SkillDescriptor) -> PlannedStep:
     )
 
 
-def _request(step: PlannedStep) -> Request:
+def _request(step: PlannedStep, params: JsonObject) -> Request:
     return Request(
-        id=step.id, kind=kind_of(step.skill), skill=step.skill, params=step.params, line=step.line
+        id=step.id, kind=kind_of(step.skill), skill=step.skill, params=params, line=step.line
     )

@@ -14,7 +14,6 @@ from ...skills.contracts import JsonValue, StructuredOutcome
 from ..environment import Environment
 from ..runs.events import Event, ProgramAdvanced, ProgramError, ProgramRef
 from ..runs.state import RunState
-from ..runs.values import restore
 from .errors import InvalidProgram, NondeterministicProgram, ProgramDiverged
 from .execution import Execution
 from .loading import load_source
@@ -87,8 +86,7 @@ class ProgramRun:
     async def answer(self, state: RunState) -> JsonValue:
         """What the program returned."""
         advanced = state.turns[-1].advanced
-        contents = await self._env.outputs.contents(state.run_id, advanced.large)
-        return restore(advanced.answer, advanced.large, contents)
+        return await self._env.outputs.whole(state.run_id, advanced.answer, advanced.large)
 
     def close(self) -> None:
         """Let the program go."""
@@ -110,7 +108,7 @@ class ProgramRun:
             Turn(
                 tuple(await self._deliveries(state, turn.news)),
                 turn.advanced.at,
-                advanced_of(turn.advanced, await self._answer_of(state, turn.advanced)),
+                await self._recorded(state, turn.advanced),
             )
             for turn in state.turns
         ]
@@ -122,17 +120,19 @@ class ProgramRun:
         values = await self._env.outputs.of(state, step_ids)
         return [_delivery(state, step_id, values.get(step_id)) for step_id in step_ids]
 
-    async def _answer_of(self, state: RunState, advanced: ProgramAdvanced) -> JsonValue:
-        contents = await self._env.outputs.contents(state.run_id, advanced.large)
-        return restore(advanced.answer, advanced.large, contents)
+    async def _recorded(self, state: RunState, advanced: ProgramAdvanced) -> Advanced:
+        outputs = self._env.outputs
+        params = [await outputs.planned(state.run_id, step) for step in advanced.requests]
+        answer = await outputs.whole(state.run_id, advanced.answer, advanced.large)
+        return advanced_of(advanced, answer, params)
 
     def _events(
         self, state: RunState, advanced: Advanced, now: datetime
     ) -> tuple[list[Event], dict[str, bytes]]:
         steps, refused = admit_requests(state, advanced.requests, self._env.catalog, now)
-        answer, large, contents = self._env.outputs.pack_value(
-            advanced.answer, self._env.blob_threshold
-        )
+        threshold = self._env.blob_threshold
+        answer, large, contents = self._env.outputs.pack_value(advanced.answer, threshold)
+        steps, of_steps = self._env.outputs.pack_steps(steps, threshold)
         error = advanced.error
         event = ProgramAdvanced(
             at=now,
@@ -144,7 +144,7 @@ class ProgramRun:
             large=large,
             error=error and ProgramError(code=error[0], message=error[1], line=error[2]),
         )
-        return [event, *refused], contents
+        return [event, *refused], contents | of_steps
 
     def _failed(self, now: datetime, code: str, message: str, error: RunError) -> ProgramAdvanced:
         line = str(error.context.get("line", ""))

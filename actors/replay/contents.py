@@ -9,6 +9,7 @@ from uuid import UUID
 from ...cluster.canonical import bytes_hash, canonical
 from ...skills.contracts import JsonObject, JsonValue
 from ..outputs import Outputs
+from ..runs.events import PlannedStep
 from ..runs.state import RunState
 from ..runs.values import WHOLE, restore
 
@@ -33,6 +34,11 @@ class Contents:
     def answer(self, state: RunState, template: JsonValue) -> JsonValue:
         """As `Outputs.answer`. Raises `MissingValue`, `UnresolvedReference`."""
         return _at_once(self._outputs.answer(state, template))
+
+    def planned(self, step: PlannedStep) -> JsonObject:
+        """As `Outputs.planned`. Raises `MissingValue`."""
+        params = self.whole(step.params, step.large)
+        return params if isinstance(params, dict) else {}
 
     def whole(self, packed: JsonValue, large: Mapping[str, str]) -> JsonValue:
         """A value with what was too large for its event. Raises `MissingValue`."""

@@ -14,6 +14,7 @@ from ...skills.contracts import AgentProfile, SkillDescriptor, effects_of
 from ..planning.admission import Catalog, allowed
 from ..runs.references import referenced
 from ..runs.state import RunState, Step
+from ..runs.values import WHOLE
 from ..runs.waiting import WAITS
 
 Find = Callable[[str, str], SkillDescriptor | None]
@@ -136,6 +137,8 @@ def _problems(
         yield f"the agent lacks the permission {', '.join(lacking)}"
     elif spec.skill not in usable:
         yield "the agent may not use this skill"
+    if WHOLE in spec.large:  # its params are stored apart, and nothing here fetches them
+        return
     if (effects := effects_of(installed, spec.params)) is not spec.effects:
         yield f"it is planned as {spec.effects.value}, and would be {effects.value}"
     missing = [name for name in _required(installed) if name not in spec.params]

@@ -85,7 +85,8 @@ def finished(state: RunState, command: Finish, at: datetime, contents: Contents)
 def _answer(state: RunState, command: Finish, contents: Contents) -> JsonValue:
     if state.origin.program is not None:
         return contents.whole(command.answer, state.turns[-1].advanced.large)
-    return command.answer if command.literal else contents.answer(state, command.answer)
+    template = contents.whole(command.answer, command.large)
+    return template if command.literal else contents.answer(state, template)
 
 
 def mismatch(recorded: Event, expected: Event, *, texts: bool) -> Mismatch | None:

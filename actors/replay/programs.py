@@ -67,7 +67,11 @@ def _history(state: RunState, contents: Contents) -> list[Turn]:
         Turn(
             tuple(_delivery(state, step_id, contents) for step_id in turn.news),
             turn.advanced.at,
-            advanced_of(turn.advanced, contents.whole(turn.advanced.answer, turn.advanced.large)),
+            advanced_of(
+                turn.advanced,
+                contents.whole(turn.advanced.answer, turn.advanced.large),
+                [contents.planned(step) for step in turn.advanced.requests],
+            ),
         )
         for turn in turns
     ]

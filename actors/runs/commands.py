@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ...skills.call import Mode
@@ -84,13 +85,16 @@ class Park:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """End the run. `answer` may hold references; a completed run's are resolved by the shell."""
+    """End the run. `answer` may hold references; a completed run's are resolved by the shell, which
+    also fetches what is `large` of it.
+    """
 
     status: RunStatus
     code: str
     message: str = ""
     answer: JsonValue = None
     literal: bool = False
+    large: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 Command = Dispatch | Begin | Spawn | Advance | Record | Stop | WaitUntil | Park | Finish

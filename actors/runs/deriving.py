@@ -111,6 +111,10 @@ def large_values(events: Iterable[Event]) -> frozenset[str]:
     for event in events:
         large: Mapping[str, str] = getattr(event, "large", {})
         found.update(large.values())
+        if isinstance(event, StepSettled) and event.plan is not None:
+            found |= event.plan.all_large
+        elif isinstance(event, ProgramAdvanced):
+            found.update(digest for step in event.requests for digest in step.large.values())
     return frozenset(found)
 
 

@@ -176,7 +176,9 @@ def _adopt(state: RunState, plan: Plan) -> RunState:
         if spec.id in steps:
             raise IllegalTransition(f"step {spec.id} is planned twice in run {state.run_id}")
         steps[spec.id] = Step(spec, round=state.round)
-    return replace(state, plan=plan, memos=(*state.memos, plan.memo), steps=steps)
+    return replace(
+        state, plan=plan, memos=(*state.memos, (plan.memo, plan.memo_large)), steps=steps
+    )
 
 
 def _advance(state: RunState) -> RunState:
@@ -185,7 +187,7 @@ def _advance(state: RunState) -> RunState:
         return state
     if state.round == 0:
         return _next_round(state)
-    if not round_over(state) or state.plan is None or state.plan.answer is not None:
+    if not round_over(state) or state.plan is None or state.plan.has_answer:
         return state
     return state if any(map(ends_run, state.steps.values())) else _next_round(state)
 

@@ -92,6 +92,7 @@ def _may_follow(state: RunState, step: Step) -> bool:
         and step.spec.id not in state.origin.overrides
         and step.spec.effects in _REPEATABLE
         and not is_wait(step)
+        and not step.spec.large
         and not any(state.steps[used].large for used in used_by(step))
     )
 

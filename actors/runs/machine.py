@@ -26,7 +26,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from ...skills.contracts.values import JsonValue
 from .commands import (
     Advance,
     Begin,
@@ -40,7 +39,7 @@ from .commands import (
     WaitUntil,
 )
 from .doubt import doubt_ends, in_doubt, resolve_doubt
-from .events import CancelRequested, RunStatus
+from .events import CancelRequested, Plan, RunStatus
 from .state import Phase, RunState, Step, ends_run, round_over, round_steps, unreachable_steps
 from .waiting import due, is_wait
 
@@ -134,8 +133,8 @@ def _ending(state: RunState) -> Finish | None:
     if state.round > limits.max_rounds:
         message = f"no answer after {limits.max_rounds} rounds of planning"
         return Finish(RunStatus.FAILED, "ERR_TOO_MANY_ROUNDS", message)
-    if round_over(state) and state.plan is not None and state.plan.answer is not None:
-        return _answered(state, state.plan.answer)
+    if round_over(state) and state.plan is not None and state.plan.has_answer:
+        return _answered(state, state.plan)
     return None
 
 
@@ -154,12 +153,12 @@ def _program_ended(state: RunState) -> Finish | None:
     return None
 
 
-def _answered(state: RunState, answer: JsonValue) -> Finish:
-    literal = state.plan is not None and state.plan.literal
+def _answered(state: RunState, plan: Plan) -> Finish:
     lost = [step.spec.id for step in round_steps(state) if step.phase is not Phase.SUCCEEDED]
+    status, message = RunStatus.COMPLETED, ""
     if lost:
-        return Finish(RunStatus.PARTIAL, "OK", f"without {', '.join(lost)}", answer, literal)
-    return Finish(RunStatus.COMPLETED, "OK", "", answer, literal)
+        status, message = RunStatus.PARTIAL, f"without {', '.join(lost)}"
+    return Finish(status, "OK", message, plan.answer, plan.literal, plan.answer_large)
 
 
 def _work(state: RunState, now: datetime) -> tuple[Command, ...]:

@@ -132,7 +132,7 @@ class RunState:
     crashes: int = 0
     round: int = 0
     plan: Plan | None = None
-    memos: tuple[JsonValue, ...] = ()
+    memos: tuple[tuple[JsonValue, Mapping[str, str]], ...] = ()
     steps: Mapping[str, Step] = field(default_factory=dict[str, Step])
     totals: Totals = Totals()
     finished: RunFinished | None = None

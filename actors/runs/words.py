@@ -41,7 +41,8 @@ class OnError(StrEnum):
 class PlannedStep(Contract):
     """One node of an admitted plan's graph. `params` may hold `{{step.path}}` references to steps
     in `depends_on`. Version, effect class, retry policy and hooks are pinned here, so that no
-    decision depends on what is installed later. `line`: where a program asked for it.
+    decision depends on what is installed later. `line`: where a program asked for it. `large`: the
+    params that are stored apart, as in `StepSettled`.
     """
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
@@ -49,6 +50,7 @@ class PlannedStep(Contract):
     version: str
     effects: Effects
     params: JsonObject = Field(default_factory=dict)
+    large: dict[str, str] = Field(default_factory=dict[str, str])
     depends_on: tuple[str, ...] = ()
     on_error: OnError = OnError.ABORT
     retry: RetryPolicy = RetryPolicy()
@@ -63,13 +65,26 @@ class Plan(Contract):
 
     Without an answer the planner is asked again with what was observed. `memo` is the planner's own
     and opaque: it is handed back in the next round. In a `literal` plan braces are text, not
-    references.
+    references. What is too large of answer and memo is stored apart, as in `StepSettled`.
     """
 
     steps: tuple[PlannedStep, ...] = ()
     answer: JsonValue = None
     memo: JsonValue = None
     literal: bool = False
+    answer_large: dict[str, str] = Field(default_factory=dict[str, str])
+    memo_large: dict[str, str] = Field(default_factory=dict[str, str])
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether this is the last round."""
+        return self.answer is not None or bool(self.answer_large)
+
+    @property
+    def all_large(self) -> frozenset[str]:
+        """The content hashes of everything that is stored apart."""
+        of_steps = (digest for step in self.steps for digest in step.large.values())
+        return frozenset((*self.answer_large.values(), *self.memo_large.values(), *of_steps))
 
 
 class ProgramRef(Contract):

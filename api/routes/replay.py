@@ -18,7 +18,8 @@ from ...actors.replay.mock import Change, Replayed, mock, what_if
 from ...actors.replay.trace import write_trace
 from ...actors.replay.verify import read_events, verify
 from ...actors.runs.chain import Row
-from ...actors.runs.events import Event
+from ...actors.runs.deriving import large_values
+from ...actors.runs.events import Event, decode
 from ...actors.runs.fold import fold
 from ...actors.runs.state import IllegalTransition, RunState
 from ...actors.runs.store import RunNotFound
@@ -100,10 +101,9 @@ async def _values(
 
 def _digests(row: Row) -> list[str]:
     """The hashes that a row names. A row that is not one of ours names none."""
-    if '"large"' not in row.body:
+    if 'large"' not in row.body:
         return []
     try:
-        body: Any = json.loads(row.body)
-        return [str(digest) for digest in body.get("large", {}).values()]
-    except (ValueError, AttributeError):
+        return sorted(large_values([decode(row.kind, row.version, json.loads(row.body))]))
+    except (ValueError, TypeError):
         return []

@@ -185,7 +185,7 @@ def test_a_plan_brings_its_steps_and_its_memo() -> None:
     assert [(each.spec.id, each.round) for each in run.state.steps.values()] == [
         ("plan", 1), ("a", 1), ("plan-2", 2), ("b", 2),
     ]  # fmt: skip
-    assert run.state.memos == ({"said": 1}, {"said": 2})
+    assert run.state.memos == (({"said": 1}, {}), ({"said": 2}, {}))
 
 
 def test_a_planner_that_was_wrong_once_is_askedagain_in_the_same_round() -> None:
