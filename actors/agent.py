@@ -23,6 +23,7 @@ from ..cluster.engine import TaskOptions, call_self, own_node, stream
 from ..cluster.errors import SupervisionError
 from ..cluster.memory import MIB, Rank, limit, take_rank
 from ..cluster.postgres import Database, dsn_of
+from ..cluster.priority import come_first
 from ..cluster.settings import Settings, load
 from ..cluster.telemetry import configure
 from .activation import Activation
@@ -46,6 +47,7 @@ class AgentActor:
 
     def __init__(self) -> None:
         take_rank(Rank.AGENT)
+        come_first()
         self._settings: Settings | None = None
         self._database: Database | None = None
         self._activation: Activation | None = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from ..cluster import faults
@@ -127,19 +127,29 @@ class Lanes:
     def _enqueue(self, ticket: _Ticket) -> None:
         lane = lane_of(ticket.descriptors[0])
         self._queues.setdefault(lane, deque()).append(ticket)
-        serving = self._serving.setdefault(lane, set())
-        if len(serving) < self._width:
+        self._serving.setdefault(lane, set())
+        self._open(lane)
+
+    def _open(self, lane: TaskOptions) -> None:
+        serving = self._serving[lane]
+        if self._queues[lane] and len(serving) < self._width:
             task = asyncio.create_task(self._serve(lane))
             serving.add(task)
             task.add_done_callback(serving.discard)
 
     async def _serve(self, lane: TaskOptions) -> None:
-        queue = self._queues[lane]
-        while queue:
+        queue, serving, me = self._queues[lane], self._serving[lane], asyncio.current_task()
+
+        def give_way() -> None:
+            # What takes long keeps its slot, as any call does, but the quick ones go on without it.
+            serving.difference_update({me})
+            self._open(lane)
+
+        while queue and me in serving:
             async with self._slots:
                 waiting = [queue.popleft() for _ in range(min(_CHAINS, len(queue)))]
                 if tickets := [ticket for ticket in waiting if not ticket.over]:
-                    await _Batch(lane, tickets).perform()
+                    await _Batch(lane, tickets, give_way).perform()
 
 
 def lane_of(descriptor: SkillDescriptor) -> TaskOptions:
@@ -150,8 +160,10 @@ def lane_of(descriptor: SkillDescriptor) -> TaskOptions:
 class _Batch:
     """One task for several tickets."""
 
-    def __init__(self, lane: TaskOptions, tickets: list[_Ticket]) -> None:
-        self._tickets = tickets
+    def __init__(
+        self, lane: TaskOptions, tickets: list[_Ticket], on_slow: Callable[[], None]
+    ) -> None:
+        self._tickets, self._on_slow = tickets, on_slow
         skills = sorted({each.ref for ticket in tickets for each in ticket.descriptors})
         more = f" and {len(skills) - 1} more" if len(skills) > 1 else ""
         self._options = replace(lane, name=f"skill:{skills[0]}{more}")
@@ -221,3 +233,4 @@ class _Batch:
         """What is under way takes longer than was thought: only that is waited for."""
         for ticket in [ticket for ticket in self._tickets if not ticket.over][1:]:
             ticket.end(HandedBack(suspect=False))
+        self._on_slow()

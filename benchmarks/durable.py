@@ -46,6 +46,8 @@ TARGETS: dict[str, float] = {
 }
 PLUGIN = str(Path(__file__).parents[1] / "tests/plugin")
 _AT_ONCE = 500
+_SETTLE_SECONDS = 20.0
+"""Until what the agents before have left behind is done with."""
 
 _CLONE_RUNS = """
 INSERT INTO runs
@@ -232,6 +234,7 @@ def measure_waiting(aos: Node, runs: int = 10_000, seconds: float = 60.0) -> dic
     template = aos.client.runs.create(agent, plan(wait, answer="ok")).id
     _await_status(aos, template, "waiting")
     _until(lambda: aos.client.status().agents.get("active", 0) == 0)
+    time.sleep(_SETTLE_SECONDS)
     without = asyncio.run(_statements(aos, seconds))
     asyncio.run(_park(aos, template, runs))
     with_them = asyncio.run(_statements(aos, seconds))

@@ -22,6 +22,7 @@ from uuid import UUID
 from ..cluster.errors import AosError
 from ..cluster.exits import Exit, ExitReason
 from ..cluster.postgres import Database, DatabaseUnavailable, dsn_of
+from ..cluster.priority import come_first
 from ..cluster.settings import Settings, load
 from ..cluster.telemetry import configure, logger
 from .activation import Activator, ActiveAgent
@@ -57,6 +58,7 @@ class AgentSupervisor(TeamCalls):
     """The Ray actor."""
 
     def __init__(self) -> None:
+        come_first()
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Lock | None = None
         self._outage_at = -float("inf")

@@ -13,6 +13,7 @@ from typing import Any
 from ..cluster.engine import call_self
 from ..cluster.exits import Exit, ExitReason
 from ..cluster.postgres import Database, dsn_of
+from ..cluster.priority import come_first
 from ..cluster.settings import Settings, load
 from ..cluster.telemetry import configure, logger
 from .actor_child import ActorStarter
@@ -100,6 +101,7 @@ class RootSupervisor:
     """The Ray actor. `front`: the dotted path of the HTTP front."""
 
     def __init__(self, front: str) -> None:
+        come_first()
         self._front = front
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Lock | None = None

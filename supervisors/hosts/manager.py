@@ -21,6 +21,7 @@ from ...cluster.engine import ActorOptions, find, own_node, spawn
 from ...cluster.exits import Exit, ExitReason
 from ...cluster.ids import new_id
 from ...cluster.postgres import Database, dsn_of
+from ...cluster.priority import come_first
 from ...cluster.settings import load
 from ...cluster.telemetry import configure, logger
 from ..heartbeat import patience, until_ended
@@ -63,6 +64,7 @@ class HostManager:
     """The Ray actor. Every method but `take` answers at once."""
 
     def __init__(self) -> None:
+        come_first()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pool = Pool()
         self._processes: dict[str, HostProcess] = {}
