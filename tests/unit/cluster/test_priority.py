@@ -12,7 +12,8 @@ from pathlib import Path
 from aos.cluster.priority import come_first
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 allowed = come_first()
-nice = [os.getpriority(os.PRIO_PROCESS, int(each.name)) for each in Path("/proc/self/task").iterdir()]
+threads = [int(each.name) for each in Path("/proc/self/task").iterdir()]
+nice = [os.getpriority(os.PRIO_PROCESS, thread) for thread in threads]
 print(json.dumps([allowed, nice]))
 """
 
