@@ -13,7 +13,10 @@ from ..cluster.exits import Exit, ExitReason
 from ..cluster.settings import Settings
 from .liveness import Patience, Pulse, felt, next_beat
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 5.0
+"""Seconds. The first is short: of some deaths Ray first says that it has lost touch, and a few
+milliseconds later that it was a death.
+"""
 
 Ask = Callable[[], Awaitable[dict[str, Any]]]
 """Asks a process for a sign of life; `lag_s` in its answer is how long its loop stood still."""
