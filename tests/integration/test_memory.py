@@ -115,7 +115,7 @@ def test_an_agent_that_exhausts_its_memory_restarts_and_its_run_completes(
     faults.arm(aos.faults, point, "exhaust")
     ended = aos.client.runs.wait(aos.client.runs.create(agent, goal).id, timeout=60)
     assert (ended.status, ended.code) == ("completed", "OK"), ended.message
-    assert faults.fired(aos.faults, point)
+    eventually(lambda: faults.fired(aos.faults, point), 10)
     (aos.faults / f"{point}.fired").unlink()
     # Its last commit may have been the point: then the run was over before the agent was.
     eventually(lambda: who_is(aos, agent)[1] == (epoch or 0) + 1)
