@@ -83,7 +83,7 @@ class AgentActor:
         asyncio.get_running_loop().set_exception_handler(self._activation.on_loop_error)
         self._activation.start()
         call_self("live", name=f"agent:{tenant}/{name}")
-        faults.point("agent.activated")
+        faults.point("agent.activated", about=agent_id)
 
     async def wake(self) -> None:
         """Look for runs now. A hint: without it they are found within a second."""

@@ -8,6 +8,7 @@ that was started with `AOS_FAULTS_DIR`, a test arms a point by writing a file of
     kill*3      … and the same of the two processes that come after it
     raise       raise FaultInjected instead
     exhaust     allocate until the process's memory limit refuses, and raise that MemoryError
+    kill of x   only where the passage is said to be about `x`, which another one leaves alone
 
 A point fires once per arming, or as often as was said, whichever process is first: the file is
 claimed by renaming it, so a restarted process does not die at the same point for ever.
@@ -20,7 +21,7 @@ import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -68,15 +69,21 @@ class Fault:
     action: str
     passage: int = 1
     times: int = 1
+    about: str = ""
+
+    def __str__(self) -> str:
+        of = f" of {self.about}" if self.about else ""
+        return f"{self.action}@{self.passage}*{self.times}{of}"
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """`action`, `action@passage` or `action*times`. Raises `ValueError`."""
-        text, _, times = text.strip().partition("*")
+        """`action`, `action@passage` or `action*times`, and ` of about`. Raises `ValueError`."""
+        text, _, about = text.strip().partition(" of ")
+        text, _, times = text.partition("*")
         action, _, passage = text.partition("@")
         if action not in ACTIONS:
             raise ValueError(f"unknown fault action {action!r}; known: {', '.join(ACTIONS)}")
-        return cls(action, int(passage or 1), int(times or 1))
+        return cls(action, int(passage or 1), int(times or 1), about)
 
 
 def arm(directory: Path, name: str, fault: str = "kill") -> None:
@@ -104,8 +111,10 @@ def passed_over() -> Generator[None]:
         _passed_over.reset(token)
 
 
-def point(name: str) -> None:
-    """Die or raise here if this point is armed and its passage has come; else do nothing."""
+def point(name: str, about: str = "") -> None:
+    """Die or raise here if this point is armed, for whatever this passage is `about`, and its
+    passage has come; else do nothing.
+    """
     if _directory is None or _passed_over.get():
         return
     armed = Path(_directory) / name
@@ -113,6 +122,8 @@ def point(name: str) -> None:
         fault = Fault.parse(armed.read_text())
     except (FileNotFoundError, ValueError):  # not armed, or being written just now
         _passages.pop(name, None)
+        return
+    if fault.about not in ("", about):
         return
     _passages[name] = _passages.get(name, 0) + 1
     if _passages[name] < fault.passage:
@@ -124,7 +135,8 @@ def point(name: str) -> None:
         return  # another process was first
     if fault.times > 1:
         left = Path(f"{armed}.left")
-        left.write_text(f"{fault.action}@{fault.passage}*{fault.times - 1}")
+        again = replace(fault, times=fault.times - 1)
+        left.write_text(str(again))
         left.rename(armed)
         Path(f"{armed}.fired").unlink()
     if fault.action == "raise":

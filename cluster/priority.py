@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _FIRST = -5
@@ -14,7 +15,8 @@ def come_first() -> bool:
     """
     try:
         for thread in Path("/proc/self/task").iterdir():
-            os.setpriority(os.PRIO_PROCESS, int(thread.name), _FIRST)
-    except (OSError, ValueError):
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), _FIRST)
+    except PermissionError:
         return False
     return True

@@ -133,14 +133,14 @@ def test_a_start_that_dies_is_tried_again_while_others_are_served(
 ) -> None:
     """The process ends itself in the middle of becoming the agent."""
     unlucky = new_agent(aos)
-    faults.arm(aos.faults, "agent.activated")
+    agent_id = str(aos.client.agents.get(unlucky).id)
+    faults.arm(aos.faults, "agent.activated", f"kill of {agent_id}")
     run = aos.client.runs.create(unlucky, f"Fetch {aos.site.url('/')} and extract the title")
     eventually(lambda: faults.fired(aos.faults, "agent.activated"))
     one_run(aos, agent)
     assert aos.client.runs.wait(run.id, timeout=60).status == "completed"
     assert ("ended", "start_error") in [
-        (event.kind, event.reason)
-        for event in aos.client.supervision_events(child=str(aos.client.agents.get(unlucky).id))
+        (event.kind, event.reason) for event in aos.client.supervision_events(child=agent_id)
     ]
 
 

@@ -151,7 +151,8 @@ def test_a_part_that_hangs_does_not_hide_the_tree(aos: RunningAos) -> None:
 
 
 def test_a_quarantine_is_explained(aos: RunningAos, agent: str) -> None:
-    faults.arm(aos.faults, "agent.activated", "kill*9")
+    agent_id = aos.client.agents.get(agent).id
+    faults.arm(aos.faults, "agent.activated", f"kill*9 of {agent_id}")
     run = aos.client.runs.create(agent, f"Fetch {aos.site.url('/')} and extract the title")
     try:
         eventually(lambda: aos.client.agents.get(agent).state == "quarantined", 60)

@@ -88,6 +88,16 @@ def test_a_point_that_is_armed_again_counts_from_the_start(armory: Path) -> None
             point("step.dispatched")
 
 
+def test_a_fault_that_is_about_something_leaves_the_others_alone(armory: Path) -> None:
+    arm(armory, "agent.activated", "raise*2 of ada")
+    point("agent.activated")
+    point("agent.activated", about="bob")
+    for _ in range(2):
+        with pytest.raises(FaultInjected):
+            point("agent.activated", about="ada")
+    assert fired(armory, "agent.activated")
+
+
 def test_a_point_that_is_being_armed_is_not_armed_yet(armory: Path) -> None:
     (armory / "step.dispatched").write_text("")
     point("step.dispatched")
