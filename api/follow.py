@@ -12,7 +12,7 @@ answer wakes them all. Nothing is lost: a reader goes on from the sequence numbe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
@@ -96,9 +96,9 @@ class Follower:
                 del self._watches[run_id]
                 self._newcomer.set()  # so that a poll without readers ends at once
 
-    async def read(
+    async def pages(
         self, watch: Watch, tenant: str, run_id: UUID, after: int
-    ) -> AsyncGenerator[Recorded | None]:
+    ) -> AsyncGenerator[Sequence[Recorded] | None]:
         """A run's events after a sequence number, as they come, to its last one or to `close`.
 
         None stands for: the database is away, the events will come.
@@ -113,12 +113,12 @@ class Follower:
             except DatabaseUnavailable:
                 self._reachable.clear()
                 continue
-            for recorded in page:
-                after = recorded.seq
-                yield recorded
-                if isinstance(recorded.event, RunFinished):
+            if page:
+                after = page[-1].seq
+                yield page
+                if isinstance(page[-1].event, RunFinished):
                     return
-            if not page:
+            else:
                 watch.head = min(watch.head, after)
             await self._beyond(watch, after)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Response
 from fastapi import Path as PathParameter
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from ...actors.roster import RegisteredAgent, planner_of
 from ...actors.runs.events import RunStatus
@@ -23,9 +21,9 @@ from ...skills.contracts import JsonValue
 from .. import pages
 from ..client.models import RunPage, RunRequest, RunView
 from ..errors import NotARunId
+from ..event_stream import EventStream
 from ..follow import Watch
 from ..present import run_page, run_view
-from ..present_events import event_data
 from ..services import BEARER, Caller, Door, Writer
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"], dependencies=[BEARER])
@@ -130,29 +128,17 @@ async def _place(
     return after, row["finished_at"] is None or after < row["last_seq"]
 
 
-@router.get("/{run_id}/events", response_class=EventSourceResponse)
+@router.get("/{run_id}/events", response_class=EventStream, status_code=200)
 async def events(
     run_id: RunId,
     door: Door,
     caller: Caller,
     place: Annotated[tuple[int, bool], Depends(_place)],
     watch: Annotated[Watch, Depends(_watch)],
-) -> AsyncIterable[ServerSentEvent]:
+) -> EventStream:
     """The run's journal as server-sent events, live, to its last event."""
     after, more = place
-    if more:
-        async for recorded in door.follower.read(watch, caller.tenant, run_id, after):
-            yield _sent(recorded)
-
-
-def _sent(recorded: Recorded | None) -> ServerSentEvent:
-    if recorded is None:
-        return ServerSentEvent(comment="waiting for the database; the stream goes on after it")
-    return ServerSentEvent(
-        id=str(recorded.seq),
-        event=recorded.event.kind,
-        raw_data=json.dumps(event_data(recorded)),  # ASCII: nothing in it is a line end to anybody
-    )
+    return EventStream(door.follower.pages(watch, caller.tenant, run_id, after) if more else None)
 
 
 def _submission(

@@ -70,14 +70,14 @@ async def test_an_idle_reader_costs_polls_and_no_reads(runs: Runs) -> None:
     runs.append(STARTED)
     follower = a_follower(runs)
     with follower.slot(RUN) as watch:
-        async with aclosing(follower.read(watch, "t", RUN, 0)) as reading:
-            assert (await anext(reading)) == runs.journal[0]
+        async with aclosing(follower.pages(watch, "t", RUN, 0)) as reading:
+            assert (await anext(reading)) == runs.journal[:1]
             waiting = asyncio.ensure_future(anext(reading))
             await runs.polled(10)
             # Once for the event, at most once more because the poll came between.
             assert runs.reads <= 2
             runs.append(FINISHED)
-            assert await waiting == runs.journal[1]
+            assert await waiting == runs.journal[1:]
     await follower.close()
 
 
@@ -98,7 +98,7 @@ async def test_an_outage_is_told_once_and_nothing_is_lost(runs: Runs) -> None:
     runs.append(STARTED)
     follower = a_follower(runs)
     with follower.slot(RUN) as watch:
-        async with aclosing(follower.read(watch, "t", RUN, 0)) as reading:
+        async with aclosing(follower.pages(watch, "t", RUN, 0)) as reading:
             await anext(reading)
             runs.error = DatabaseUnavailable("away")
             assert await anext(reading) is None
@@ -107,7 +107,7 @@ async def test_an_outage_is_told_once_and_nothing_is_lost(runs: Runs) -> None:
             assert not waiting.done()
             runs.error = None
             runs.append(FINISHED)
-            assert await waiting == runs.journal[1]
+            assert await waiting == runs.journal[1:]
     await follower.close()
 
 
@@ -126,7 +126,7 @@ async def test_a_poll_that_fails_for_another_reason_goes_on(runs: Runs) -> None:
 async def test_closing_ends_readers_that_wait(runs: Runs) -> None:
     follower = a_follower(runs)
     with follower.slot(RUN) as watch:
-        async with aclosing(follower.read(watch, "t", RUN, 0)) as reading:
+        async with aclosing(follower.pages(watch, "t", RUN, 0)) as reading:
             waiting = asyncio.ensure_future(anext(reading, None))
             await runs.polled(1)
             await follower.close()
