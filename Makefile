@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 REAL := tests --ignore tests/unit --ignore tests/conformance
 
-.PHONY: demo test checks unit lint types layers wheel checkout system parts chaos bench bench-peers profile clean
+.PHONY: demo test checks unit lint types layers wheel checkout system parts chaos bench bench-growth bench-peers profile clean
 
 demo: $(READY)  ## the main job, on real parts, with a crash in its middle
 	$(BIN)/aos demo
@@ -46,6 +46,9 @@ chaos: $(READY)  ## ten minutes of deaths over thousands of runs; CHAOS="--secon
 
 bench: $(READY)  ## measures the running system; writes benchmarks/out/figures.json
 	$(BIN)/python benchmarks/run.py
+
+bench-growth: $(READY)  ## how a run's cost grows with rows, agents, steps and bytes
+	$(BIN)/python benchmarks/growth.py $(GROWTH)
 
 profile: $(READY)  ## where a run's CPU goes, and flame graphs of the hot path
 	$(BIN)/python benchmarks/profile.py $(PROFILE)

@@ -12,7 +12,7 @@ if not (Path(__file__).parents[3] / "benchmarks/peers").exists():
     pytest.skip("the checkout is not here: the wheel is under test", allow_module_level=True)
 
 from benchmarks.peers.catalog import CATALOG
-from benchmarks.peers.chart import Bar, bars
+from benchmarks.peers.chart import Bar, Curve, bars, curves
 from benchmarks.peers.ledger import Ended, Ledger
 from benchmarks.peers.phase import Phase
 from benchmarks.peers.report import (
@@ -210,3 +210,14 @@ def test_a_chart_is_well_formed_and_to_scale() -> None:
     drawn = [r for r in root.iter("{http://www.w3.org/2000/svg}rect") if r.get("height") == "16"]
     widths = [float(rect.get("width") or 0) for rect in drawn]
     assert widths[1] == pytest.approx(2 * widths[0], abs=0.2)
+
+
+def test_what_is_flat_is_drawn_flat_and_what_grows_rises() -> None:
+    flat, steep = [(1_000, 1.0), (10_000_000, 1.0)], [(1, 1.0), (1_000, 100.0)]
+    picture = curves("a < b", [Curve("rows", flat), Curve("steps", steep)])
+    root = ElementTree.fromstring(picture)  # noqa: S314 - our own
+    lines = [each.attrib["points"] for each in root if each.tag.endswith("polyline")]
+    (one, other) = ([float(place.split(",")[1]) for place in line.split()] for line in lines)
+    assert one[0] == one[1]
+    assert other[1] < other[0]
+    assert root.attrib["aria-label"] == "a < b"
