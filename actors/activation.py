@@ -24,12 +24,14 @@ from .children import ChildRuns
 from .driver import RunDriver
 from .environment import Environment
 from .farewell import Farewell
-from .lanes import Lanes, Pace
+from .lanes import Lanes
 from .outputs import Outputs
+from .pace import Pace
 from .programs.store import ProgramStore
 from .runs.journal import JournalWriter, LeaseLost
 from .runs.queue import Found, Look, RunQueue
 from .runs.store import RunStore
+from .slots import Slots
 from .worker import find_skill, registry
 
 EXIT_FENCED = 70
@@ -78,13 +80,13 @@ class Activation:
         self._wary = epoch > 1
         self._busy_at = time.monotonic()
         self._limit = 1
-        slots = asyncio.Semaphore(settings.agent_parallel_steps)
+        slots = Slots(settings.agent_parallel_steps)
         self._environment = Environment(
             tenant=tenant,
             epoch=epoch,
             catalog=registry().catalog(),
             find=find_skill,
-            call=TaskCaller(slots),
+            call=TaskCaller(slots, pace),
             lanes=Lanes(slots, pace),
             journal=JournalWriter(database, agent_id, tenant, epoch),
             outputs=Outputs(self._blob),

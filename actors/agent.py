@@ -28,7 +28,7 @@ from ..cluster.settings import Settings, load
 from ..cluster.telemetry import configure
 from .activation import Activation
 from .farewell import Farewell
-from .lanes import Pace
+from .pace import Pace
 from .pulse import Pulse
 from .rehearsal import rehearse
 from .worker import PREPARE, registry

@@ -15,6 +15,8 @@ from ..cluster import faults
 from ..cluster.engine import TaskFailure, TaskOptions, TaskStream, stream
 from ..skills.call import SkillCall
 from ..skills.contracts import Effects, EffectState, SkillDescriptor, StructuredOutcome
+from .pace import Pace
+from .slots import Slots
 from .worker import PERFORM
 
 GRACE = 5.0
@@ -46,8 +48,8 @@ class Caller(Protocol):
 class TaskCaller:
     """Calls skills as Ray tasks, as many at once as `slots`: Ray would start a process for each."""
 
-    def __init__(self, slots: asyncio.Semaphore) -> None:
-        self._slots = slots
+    def __init__(self, slots: Slots, pace: Pace) -> None:
+        self._slots, self._pace = slots, pace
 
     async def __call__(
         self, call: SkillCall, descriptor: SkillDescriptor, effects: Effects
@@ -61,10 +63,39 @@ class TaskCaller:
             task = stream(PERFORM, call.model_dump_json(), options)
             faults.point("step.dispatched")
             try:
-                return await _outcome(task, descriptor, effects)
+                return await self._outcome(task, descriptor, effects)
             except asyncio.CancelledError:
                 await task.stop(TO_YIELD)
                 raise
+
+    async def _outcome(
+        self, task: TaskStream, descriptor: SkillDescriptor, effects: Effects
+    ) -> StructuredOutcome:
+        contract = descriptor.resources
+        items = aiter(task)
+        started = False
+        try:
+            async with asyncio.timeout(contract.queue_timeout_s) as deadline:
+                while True:
+                    kind, text = await anext(items)
+                    if kind == "outcome":
+                        idled, _, outcome = text.partition(" ")
+                        self._pace.note_idle(descriptor.name, float(idled))
+                        return StructuredOutcome.model_validate_json(outcome)
+                    if not started:
+                        started = True
+                        now = asyncio.get_running_loop().time()
+                        deadline.reschedule(now + contract.timeout_s + GRACE)
+        except TimeoutError:
+            task.cancel()
+            return _late(started, descriptor, effects)
+        except TaskFailure as failure:
+            return _lost(failure, started, descriptor, effects)
+        except StopAsyncIteration:
+            nothing = TaskFailure("raised", "the task ended without an outcome")
+            return _lost(nothing, started, descriptor, effects)
+        finally:
+            await close(items)
 
 
 def task_options(descriptor: SkillDescriptor) -> TaskOptions:
@@ -77,34 +108,6 @@ def task_options(descriptor: SkillDescriptor) -> TaskOptions:
         memory_bytes=contract.memory_mb * 1024 * 1024,
         custom=tuple(sorted(contract.custom.items())),
     )
-
-
-async def _outcome(
-    task: TaskStream, descriptor: SkillDescriptor, effects: Effects
-) -> StructuredOutcome:
-    contract = descriptor.resources
-    items = aiter(task)
-    started = False
-    try:
-        async with asyncio.timeout(contract.queue_timeout_s) as deadline:
-            while True:
-                kind, text = await anext(items)
-                if kind == "outcome":
-                    return StructuredOutcome.model_validate_json(text)
-                if not started:
-                    started = True
-                    now = asyncio.get_running_loop().time()
-                    deadline.reschedule(now + contract.timeout_s + GRACE)
-    except TimeoutError:
-        task.cancel()
-        return _late(started, descriptor, effects)
-    except TaskFailure as failure:
-        return _lost(failure, started, descriptor, effects)
-    except StopAsyncIteration:
-        nothing = TaskFailure("raised", "the task ended without an outcome")
-        return _lost(nothing, started, descriptor, effects)
-    finally:
-        await close(items)
 
 
 async def close(items: AsyncIterator[object]) -> None:

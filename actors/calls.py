@@ -17,9 +17,8 @@ from ..skills.contracts import (
     effects_of,
 )
 from .environment import Environment
-from .fused import Chain as Links
-from .fused import Link
-from .lanes import HandedBack
+from .lanes import Chain as Links
+from .lanes import HandedBack, Lane, Link
 from .rounds import plan_request
 from .runs.fusion import Chain, used_by
 from .runs.machine import Dispatch
@@ -65,7 +64,7 @@ class Calls:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopping: set[str] = set()
 
-    def start(self, state: RunState, chain: Chain) -> None:
+    def start(self, state: RunState, chain: Chain[Lane]) -> None:
         """Make calls, in the background. The state is the one that they were decided upon."""
         task = asyncio.create_task(self._perform(state, chain), name=chain.step_ids[0])
         for step_id in chain.step_ids:
@@ -95,7 +94,7 @@ class Calls:
                 del self._tasks[step_id]
                 self._stopping.discard(step_id)
 
-    async def _perform(self, state: RunState, chain: Chain) -> None:
+    async def _perform(self, state: RunState, chain: Chain[Lane]) -> None:
         left = list(chain.calls)
         try:
             async for command, outcome in self._made(state, chain):
@@ -129,13 +128,14 @@ class Calls:
         return self._env.find(command.step.skill, command.step.version)
 
     async def _made(
-        self, state: RunState, chain: Chain
+        self, state: RunState, chain: Chain[Lane]
     ) -> AsyncIterator[tuple[Dispatch, StructuredOutcome]]:
         """Calls with what came of them."""
         descriptors = [self._descriptor(command) for command in chain.calls]
         known = [descriptor for descriptor in descriptors if descriptor is not None]
         try:
-            if not chain.shared or self._env.lanes is None or len(known) < len(descriptors):
+            lane, lanes = chain.lane, self._env.lanes
+            if lane is None or lanes is None or len(known) < len(descriptors):
                 yield chain.calls[0], await self._attempt(state, chain.calls[0], descriptors[0])
                 return
             links = [await self._link(state, chain, *each) for each in enumerate(known)]
@@ -144,11 +144,11 @@ class Calls:
         except DatabaseUnavailable as error:
             yield chain.calls[0], StructuredOutcome.failure("ERR_STORAGE", error.detail)
         else:
-            async for index, outcome in self._env.lanes.run(Links(links=tuple(links)), known):
+            async for index, outcome in lanes.run(lane, Links(links=tuple(links)), known):
                 yield chain.calls[index], outcome
 
     async def _link(
-        self, state: RunState, chain: Chain, index: int, descriptor: SkillDescriptor
+        self, state: RunState, chain: Chain[Lane], index: int, descriptor: SkillDescriptor
     ) -> Link:
         command = chain.calls[index]
         if index == 0:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ..cluster.engine import TaskOptions
 from ..cluster.telemetry import logger
 from ..skills.call import Mode
 from ..skills.contracts import Effects, SkillDescriptor
 from .calls import Calls
 from .environment import Environment
-from .lanes import lane_of
+from .lanes import Lane, lane_of
 from .recording import Recording
 from .runs.commands import HALTED, LOOK_AGAIN, NOT_INSTALLED
 from .runs.events import IntentWithdrawn, PlannedStep, StepIntended
@@ -49,15 +48,14 @@ class Dispatching:
             self._calls.start(decided, chain)
         return True
 
-    def _lane_of(self, step: Step) -> TaskOptions | None:
-        """What has been quick lately shares a process with whatever needs the same resources."""
+    def _lane_of(self, step: Step) -> Lane | None:
+        """What has been quick lately, or mostly waited, shares a process with its like."""
         lanes = self._env.lanes
         if lanes is None or step.spec.id in self._calls.suspect:
             return None
-        if not lanes.pace.is_quick(step.spec.skill):
-            return None
+        manner = lanes.pace.manner(step.spec.skill)
         descriptor = self._descriptor(step.spec, step.plans)
-        return None if descriptor is None else lane_of(descriptor)
+        return None if manner is None or descriptor is None else lane_of(descriptor, manner)
 
     def _descriptor(self, spec: PlannedStep, plans: bool) -> SkillDescriptor | None:
         if plans:

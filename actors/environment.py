@@ -9,9 +9,9 @@ from typing import Protocol
 from ..cluster.clock import Clock
 from ..skills.contracts import JsonObject, JsonValue, SkillDescriptor, StructuredOutcome
 from .caller import Caller
-from .fused import Chain
-from .lanes import Pace
+from .lanes import Chain, Lane
 from .outputs import Outputs
+from .pace import Pace
 from .planning.admission import Catalog
 from .programs.access import Programs
 from .runs.journal import Append
@@ -56,12 +56,12 @@ class Children(Protocol):
 
 
 class Shared(Protocol):
-    """Processes that do the quick calls of many runs."""
+    """Processes that do the calls of many runs."""
 
     pace: Pace
 
     def run(
-        self, chain: Chain, descriptors: Sequence[SkillDescriptor]
+        self, lane: Lane, chain: Chain, descriptors: Sequence[SkillDescriptor]
     ) -> AsyncIterator[tuple[int, StructuredOutcome]]:
         """Outcomes of a chain's links, as they come; `HandedBack` when there will be no more."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
 import time
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from functools import cache
@@ -51,19 +52,22 @@ def find_skill(name: str, version: str) -> SkillDescriptor | None:
 
 def perform(payload: str) -> Generator[tuple[str, str], None, str | None]:
     """Execute a `SkillCall` given as JSON. Yields ("started", ""), ("progress", text)…, and finally
-    ("outcome", the `StructuredOutcome` as JSON). Returns `SPENT` if nothing else should run here.
+    ("outcome", the share of its time in which this process did nothing, and the `StructuredOutcome`
+    as JSON). Returns `SPENT` if nothing else should run here.
     """
     yield ("started", "")
     step_back()
     lift()  # what the last attempt has left behind it
     call = SkillCall.model_validate_json(payload)
+    began, idle = time.monotonic(), waited()
     try:
         events = execute(call, registry(), settings())
         while (event := _awaited(_next(events))) is not None:
             if isinstance(event, Progress):
                 yield ("progress", event.text)
             else:
-                yield ("outcome", event.model_dump_json(exclude_defaults=True))
+                share = (waited() - idle) / max(1e-6, time.monotonic() - began)
+                yield ("outcome", f"{share:.2f} {event.model_dump_json(exclude_defaults=True)}")
                 if spent(call, event):
                     return SPENT
     except KeyboardInterrupt:
@@ -72,7 +76,7 @@ def perform(payload: str) -> Generator[tuple[str, str], None, str | None]:
         # Not the skill's frame but one of ours was refused, while other threads of the skill's hold
         # all that there was.
         lift()
-        yield ("outcome", without_memory(call).model_dump_json(exclude_defaults=True))
+        yield ("outcome", f"0 {without_memory(call).model_dump_json(exclude_defaults=True)}")
         return SPENT
     return None
 
@@ -86,10 +90,14 @@ def spent(call: SkillCall, outcome: StructuredOutcome) -> bool:
         return True
     if outcome.code == "ERR_SKILL_NOT_FOUND":
         return False
-    room = _limit_mb(call) * MIB
     # A thread that outlives its skill, as after a timeout, still may not take the machine.
-    limit(room or None)
-    return 0 < room < data_size() - _fresh_size()
+    limit(_limit_mb(call) * MIB or None)
+    return bloated(call)
+
+
+def bloated(call: SkillCall) -> bool:
+    """Whether this process keeps more than one attempt of an installed skill's call may take."""
+    return 0 < _limit_mb(call) * MIB < data_size() - _fresh_size()
 
 
 def without_memory(call: SkillCall) -> StructuredOutcome:
@@ -158,10 +166,33 @@ def _fresh_size() -> int:
     return data_size()
 
 
+class _Selector(selectors.DefaultSelector):
+    """Knows for how long it has waited."""
+
+    waited = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        began = time.monotonic()
+        try:
+            return super().select(timeout)
+        finally:
+            self.waited += time.monotonic() - began
+
+
+@cache
+def _selector() -> _Selector:
+    return _Selector()
+
+
+def waited() -> float:
+    """Seconds for which this process's event loop had nothing to do."""
+    return _selector().waited
+
+
 @cache
 def loop() -> asyncio.AbstractEventLoop:
     """One loop for the life of the process: connections of one call may serve the next."""
-    return asyncio.new_event_loop()
+    return asyncio.SelectorEventLoop(_selector())
 
 
 @cache

@@ -3,13 +3,15 @@
 A *chain* is a step that is ready and those that become ready when it, or others of the chain, have
 succeeded: its process goes on with them by itself instead of asking us each time. What they are
 makes the difference invisible: they only read, so doing one again after a crash does no harm, and
-they have been quick, so that neither a cancellation nor a failure is heard of much later.
+they have been quick, so that neither a cancellation nor a failure is heard of much later. Calls
+that mostly wait may share a process, too, but nothing follows them there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from ...skills.call import Mode
 from ...skills.contracts import Effects
@@ -25,16 +27,24 @@ LONGEST = 64
 _REPEATABLE = (Effects.PURE, Effects.READ)
 
 
-LaneOf = Callable[[Step], Hashable | None]
-"""What a step's process must have in common with others'; None: the step is called by itself."""
+class Shared(Protocol):
+    """What calls have in common that may share a process; equal for those that may."""
+
+    @property
+    def chained(self) -> bool:
+        """Whether a step's followers go on in its process."""
+        ...
+
+
+L = TypeVar("L", bound=Shared)
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
-    """Calls for one process, each after what it needs. `shared`: others may use it, too."""
+class Chain(Generic[L]):
+    """Calls for one process, each after what it needs. Without a `lane` it is theirs alone."""
 
     calls: tuple[Dispatch, ...]
-    shared: bool = True
+    lane: L | None = None
 
     @property
     def step_ids(self) -> tuple[str, ...]:
@@ -42,7 +52,9 @@ class Chain:
         return tuple(call.step.id for call in self.calls)
 
 
-def chains(state: RunState, starts: Iterable[Dispatch], lane_of: LaneOf) -> Iterator[Chain]:
+def chains(
+    state: RunState, starts: Iterable[Dispatch], lane_of: Callable[[Step], L | None]
+) -> Iterator[Chain[L]]:
     """The calls to start, together with what may follow each in its process. Every step is in at
     most one chain.
     """
@@ -51,11 +63,11 @@ def chains(state: RunState, starts: Iterable[Dispatch], lane_of: LaneOf) -> Iter
     for head in heads:
         lane = lane_of(state.steps[head.step.id]) if _may_share(state, head) else None
         if lane is None:
-            yield Chain((head,), shared=False)
+            yield Chain((head,))
             continue
-        steps = list(_followers(state, head, lambda step, lane=lane: lane_of(step) == lane, taken))
+        steps = list(_followers(state, head, lane_of, lane, taken)) if lane.chained else []
         taken.update(step.spec.id for step in steps)
-        yield Chain((head, *(dispatch_of(state, step) for step in steps)))
+        yield Chain((head, *(dispatch_of(state, step) for step in steps)), lane)
 
 
 def _may_share(state: RunState, head: Dispatch) -> bool:
@@ -67,7 +79,7 @@ def _may_share(state: RunState, head: Dispatch) -> bool:
 
 
 def _followers(
-    state: RunState, head: Dispatch, joins: Callable[[Step], bool], taken: set[str]
+    state: RunState, head: Dispatch, lane_of: Callable[[Step], L | None], lane: L, taken: set[str]
 ) -> Iterator[Step]:
     if head.plans or head.step.effects not in _REPEATABLE:
         return
@@ -79,7 +91,7 @@ def _followers(
         if len(before) == len(step.spec.depends_on) or step.spec.id in taken:
             continue
         known = all(state.steps[need].phase is Phase.SUCCEEDED for need in before)
-        if known and _may_follow(state, step) and joins(step):
+        if known and _may_follow(state, step) and lane_of(step) == lane:
             here.add(step.spec.id)
             yield step
 

@@ -15,7 +15,7 @@ why a process ended (`exits`). Three rules hold here and are relied upon everywh
 """
 
 from .actors import ActorOptions, ActorRef, call_self, find, names, spawn
-from .cluster import ClusterInfo, connect, own_node, resources, shutdown, start
+from .cluster import ClusterInfo, connect, own_address, own_node, resources, shutdown, start
 from .errors import (
     ActorGone,
     ActorSilent,
@@ -53,6 +53,7 @@ __all__ = [
     "find",
     "names",
     "nodes",
+    "own_address",
     "own_node",
     "resources",
     "shutdown",

@@ -108,6 +108,11 @@ def own_node() -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
+def own_address() -> str:
+    """Where this node's processes are reached from the others."""
+    return str(ray.util.get_node_ip_address())
+
+
 def _prune_sessions(temp: Path) -> None:
     sessions = sorted(path for path in temp.glob("session_2*") if path.is_dir())
     for stale in sessions[: -_KEPT_SESSIONS or None]:

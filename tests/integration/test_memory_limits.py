@@ -50,7 +50,7 @@ def call(how, megabytes, skill="hoard"):
             items.append(next(generator))
     except StopIteration as stop:
         spent = stop.value
-    outcomes = [json.loads(text) for kind, text in items if kind == "outcome"]
+    outcomes = [json.loads(text.partition(" ")[2]) for kind, text in items if kind == "outcome"]
     assert len(outcomes) == 1, items
     print(json.dumps({"spent": spent, "data": memory.data_size(), **outcomes[0]}), flush=True)
 """

@@ -104,6 +104,10 @@ async def _shared(wanted: int) -> None:
     await asyncio.Event().wait()
 
 
+async def _nap(wanted: int) -> None:
+    await asyncio.sleep(0.2)
+
+
 _WAYS: dict[str, Callable[[int], Awaitable[str | None]]] = {
     "leak": _leak,
     "pass": _pass,
@@ -114,6 +118,7 @@ _WAYS: dict[str, Callable[[int], Awaitable[str | None]]] = {
     "abort": _abort,
     "child": _child,
     "shared": _shared,
+    "nap": _nap,
 }
 
 

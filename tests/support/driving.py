@@ -10,9 +10,10 @@ from uuid import UUID
 
 from aos.actors.driver import RunDriver
 from aos.actors.environment import Environment
-from aos.actors.fused import Chain, resolved
-from aos.actors.lanes import HandedBack, Pace
+from aos.actors.lanes import Chain, HandedBack, Lane
+from aos.actors.lanes.serving import resolved
 from aos.actors.outputs import Outputs
+from aos.actors.pace import Pace
 from aos.actors.runs.chain import broken_at, chained, genesis
 from aos.actors.runs.events import Event, ProgramRef, StepIntended, StepSettled, decode
 from aos.actors.runs.fold import fold
@@ -98,7 +99,7 @@ class SharedProcess:
             self.pace.note(name, StructuredOutcome.success(None))
 
     async def run(
-        self, chain: Chain, descriptors: Sequence[SkillDescriptor]
+        self, lane: Lane, chain: Chain, descriptors: Sequence[SkillDescriptor]
     ) -> AsyncIterator[tuple[int, StructuredOutcome]]:
         """As `Shared`."""
         self.chains.append([link.call.step_id for link in chain.links])

@@ -9,14 +9,12 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.driving import SharedProcess, World
 from tests.support.runs import ok, transient
 
-from aos.actors.fused import TOLD
-from aos.actors.lanes import Pace
+from aos.actors.pace import Manner, Pace
 from aos.actors.runs.events import RunStatus, StepSettled
 from aos.skills.call import SkillCall
 from aos.skills.contracts import StructuredOutcome
@@ -91,18 +89,44 @@ async def test_what_is_not_quick_is_called_by_itself() -> None:
 
 def test_a_skill_is_quick_when_its_latest_attempts_were() -> None:
     pace = Pace()
-    assert not pace.is_quick("look"), "nothing is known of it"
+    assert pace.manner("look") is None, "nothing is known of it"
     pace.note("look", ok(duration_ms=2))
-    assert pace.is_quick("look")
+    assert pace.manner("look") is Manner.QUICK
     pace.note("look", StructuredOutcome.failure("ERR_WORKER_DIED", ""))
-    assert not pace.is_quick("look")
+    assert pace.manner("look") is None
     for _ in range(3):
         pace.note("look", ok(duration_ms=2))
-    assert pace.is_quick("look")
+    assert pace.manner("look") is Manner.QUICK
     pace.note("look", ok(duration_ms=500))
-    assert pace.is_quick("look"), "once is no habit"
+    assert pace.manner("look") is Manner.QUICK, "once is no habit"
     pace.note("look", ok(duration_ms=500))
-    assert not pace.is_quick("look")
+    assert pace.manner("look") is None
+
+
+def test_a_skill_waits_when_its_process_could_have_done_something_else() -> None:
+    pace = Pace()
+    for idled in (0.99, 0.97):
+        assert pace.manner("ask") is None, "once is no habit"
+        pace.note("ask", ok(duration_ms=900))
+        pace.note_idle("ask", idled)
+    assert pace.manner("ask") is Manner.WAITING
+    pace.note_idle("ask", 0.3)
+    assert pace.manner("ask") is None
+    pace.forget("ask")
+    pace.note_idle("ask", 0.99)
+    pace.note_idle("ask", 0.99)
+    assert pace.manner("ask") is Manner.WAITING
+
+
+async def test_what_waits_shares_a_process_and_nothing_follows_it_there() -> None:
+    world = sharing(a_step("a", "think"), a_step("b", "think", "a"), a_step("c", "look", "b"))
+    answers(world, "a", "b", "c")
+    assert world.lanes is not None
+    for _ in range(2):
+        world.lanes.pace.note("think", ok(duration_ms=500))
+        world.lanes.pace.note_idle("think", 1.0)
+    assert (await world.drive()).status is RunStatus.COMPLETED
+    assert chains_of(world) == [["a"], ["b"], ["c"]]
 
 
 async def test_a_chain_whose_process_is_lost_goes_on_one_by_one() -> None:
@@ -231,8 +255,3 @@ def test_sharing_changes_nothing_that_a_journal_says(
     alone = asyncio.run(journal_of(steps, kinds, None))
     shared = asyncio.run(journal_of(steps, kinds, data.draw(TROUBLES)))
     assert shared == alone
-
-
-@pytest.mark.parametrize("text", ["[]", '[[0,1,{"status":"success","code":"OK"}]]'])
-def test_what_a_process_tells_is_read(text: str) -> None:
-    assert len(TOLD.validate_json(text)) == text.count("OK")
