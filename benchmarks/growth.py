@@ -213,7 +213,8 @@ def main(chosen: list[str]) -> int:
 def _bed() -> Iterator[Bed]:
     """A fresh node, so that what grew before does not count."""
     path = os.pathsep.join([str(PLUGIN), os.environ.get("PYTHONPATH", "")])
-    with node(PYTHONPATH=path, AOS_AGENT_IDLE_SECONDS="3600") as aos:
+    given = {"AOS_AGENT_IDLE_SECONDS": "3600", "AOS_AGENT_MAX_HOSTS": "200"}
+    with node(PYTHONPATH=path, **given) as aos:
         bed = Bed(aos)
         eventually(lambda: bool(_manager(aos).get("ready")), 120)
         yield bed
