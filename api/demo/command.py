@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Generator
@@ -132,8 +131,7 @@ def _crash_job(console: Console, client: AosClient, site: DemoSite) -> None:
     console.print(
         f"  {len(crash.finished)} pages are fetched; SIGKILL to the agent's process {pid}"
     )
-    os.kill(pid, signal.SIGKILL)
-    crash.killed()
+    crash.kill(pid)
     run = _follow(console, client, run_id, after=crash.seen)
     report = crash.report(run)
     console.print(render_run(run))

@@ -6,6 +6,8 @@ when the signal was sent.
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -82,9 +84,12 @@ class Crash:
             raise RuntimeError("the agent is not active in the middle of its run")
         return agent.pid
 
-    def killed(self) -> None:
-        """Note the instant of the signal, and what was finished by then."""
+    def kill(self, pid: int) -> None:
+        """SIGKILL. The instant is noted before: what comes after it goes first on a busy machine,
+        so a note made afterwards would be later than what it is compared with.
+        """
         self._killed_at = datetime.now(UTC)
+        os.kill(pid, signal.SIGKILL)
 
     def report(self, run: RunView) -> CrashReport:
         """What can be said once the run is over."""
