@@ -254,25 +254,7 @@ async def _park(aos: Node, template: UUID, runs: int) -> None:
         for first in range(0, runs, _AT_ONCE):
             fresh = [new_id() for _ in range(min(_AT_ONCE, runs - first))]
             await database.execute(_CLONE_RUNS, template, fresh)
-            rows = []
-            for run in fresh:
-                before = genesis(run)
-                for each in journal:
-                    body = each.body.replace(str(template), str(run))
-                    before = link(before, each.seq, each.kind, each.version, body)
-                    rows.append(
-                        (
-                            run,
-                            each.seq,
-                            "default",
-                            1,
-                            each.kind,
-                            each.version,
-                            each.at,
-                            body,
-                            before,
-                        )
-                    )
+            rows = [row for run in fresh for row in _copied(journal, template, run)]
             await database.execute(_CLONE_JOURNAL, *map(list, zip(*rows, strict=True)))
         await database.execute("ANALYZE runs")
 

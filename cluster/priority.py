@@ -17,6 +17,6 @@ def come_first() -> bool:
         for thread in Path("/proc/self/task").iterdir():
             with suppress(ProcessLookupError):  # it has ended meanwhile
                 os.setpriority(os.PRIO_PROCESS, int(thread.name), _FIRST)
-    except PermissionError:
+    except OSError:
         return False
     return True

@@ -72,9 +72,8 @@ class Lanes:
         )
         if free is not None:
             free.stir()
-        if (free is None or free.under_way >= TERMS[lane.manner].crowd) and len(
-            lines
-        ) < self._width:
+        is_crowded = free is None or free.under_way >= TERMS[lane.manner].crowd
+        if is_crowded and len(lines) < self._width:
             self._open(lane)
 
     def _open(self, lane: Lane) -> None:
